@@ -1,0 +1,175 @@
+"""What one transaction contains: pure, so that it can be checked without a database.
+
+Everything is an array. ``Energy`` has one row a (stream, device, slot, source); the ledger adds the rows of those
+streams only whose position moved as expected (compare-and-set), which is why every row knows its stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Increments of the ledger's slots.
+
+    ``bias`` [J] is the part of the uncertainty that does not shrink with n and adds linearly (model, calibration);
+    ``variance`` [J²] the independent part, which adds as it stands (METHOD §1).
+    """
+
+    stream: Ints
+    device: Ints
+    slot: Ints
+    source: Ints
+    joules: Floats
+    variance: Floats
+    bias: Floats
+    covered: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Increments of the booked accumulators, one row a (stream, label)."""
+
+    stream: Ints
+    label: Ints
+    amount: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRow:
+    """A stream's row in the ledger. Times in ns; ``state`` is the cumulative columns at ``position``."""
+
+    agent: str
+    stream: bytes
+    schema: bytes
+    boot: bytes
+    base: int
+    position: int
+    position_time: int
+    utc_offset: int
+    uncertain: bool
+    seen: int
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Streams whose position moves: index (ours), identity, old position, and the new row."""
+
+    index: Ints
+    old: Ints
+    rows: Sequence[StreamRow]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a person should be able to read later; ``at`` is UTC in ns."""
+
+    at: int
+    kind: str
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """All that one commit writes. New dimension rows come first: (id, …) tuples in the tables' column order."""
+
+    moves: Moves
+    energy: Energy
+    totals: Totals
+    schemas: Sequence[tuple[bytes, str]] = ()
+    devices: Sequence[tuple[int, str, str, str, str, bool]] = ()
+    sources: Sequence[tuple[int, str, str, str, str]] = ()
+    labels: Sequence[tuple[int, str, str]] = ()
+    new_streams: Sequence[StreamRow] = ()
+    events: Sequence[Event] = field(default_factory=tuple)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (
+            len(self.moves.index) or self.schemas or self.devices or self.labels or self.sources or self.events
+        )
+
+
+def of_streams(transaction: Transaction, moved: Ints) -> Transaction:
+    """Return the transaction with the energy and totals of the streams in ``moved`` only.
+
+    Args:
+        transaction: what the step worked out.
+        moved: indices of the streams whose compare-and-set held.
+    """
+    if len(moved) == len(transaction.moves.index):
+        return transaction
+    e, t = transaction.energy, transaction.totals
+    ours, counted = np.isin(e.stream, moved), np.isin(t.stream, moved)
+    return replace(
+        transaction,
+        energy=Energy(*(getattr(e, name)[ours] for name in Energy.__dataclass_fields__)),
+        totals=Totals(t.stream[counted], t.label[counted], t.amount[counted]),
+    )
+
+
+def merged_energy(energy: Energy) -> Energy:
+    """Return one row a (device, slot, source), sorted, its stream dropped to 0: what the upsert takes."""
+    order = np.lexsort((energy.source, energy.slot, energy.device))
+    device, slot, source = energy.device[order], energy.slot[order], energy.source[order]
+    starts = _starts(device, slot, source)
+
+    def total(column: Floats) -> Floats:
+        return np.add.reduceat(column[order], starts) if len(starts) else column[:0]
+
+    return Energy(
+        stream=np.zeros(len(starts), np.int64),
+        device=device[starts],
+        slot=slot[starts],
+        source=source[starts],
+        joules=total(energy.joules),
+        variance=total(energy.variance),
+        bias=total(energy.bias),
+        covered=total(energy.covered),
+    )
+
+
+def merged_totals(totals: Totals) -> tuple[Ints, Floats]:
+    """Return labels, sorted and each once, and the amount to add to each."""
+    order = np.argsort(totals.label, kind="stable")
+    label = totals.label[order]
+    starts = _starts(label)
+    amount = np.add.reduceat(totals.amount[order], starts) if len(starts) else totals.amount[:0]
+    return label[starts], amount
+
+
+def _starts(*keys: Ints) -> Ints:
+    """Return where a new key begins in sorted key columns."""
+    if not len(keys[0]):
+        return np.zeros(0, np.int64)
+    change = np.zeros(len(keys[0]), np.bool_)
+    change[0] = True
+    for key in keys:
+        change[1:] |= key[1:] != key[:-1]
+    return np.flatnonzero(change)
+
+
+def concat_energy(parts: Sequence[Energy]) -> Energy:
+    """Return the rows of all parts, one behind the other."""
+    return Energy(*(_join([getattr(p, name) for p in parts], name) for name in Energy.__dataclass_fields__))
+
+
+def concat_totals(parts: Sequence[Totals]) -> Totals:
+    """Return the rows of all parts, one behind the other."""
+    return Totals(*(_join([getattr(p, name) for p in parts], name) for name in Totals.__dataclass_fields__))
+
+
+def _join(columns: list[NDArray[np.generic]], name: str) -> NDArray[np.generic]:
+    kind = np.int64 if name in ("stream", "device", "slot", "source", "label") else np.float64
+    return np.concatenate(columns) if columns else np.zeros(0, kind)

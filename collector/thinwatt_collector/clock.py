@@ -1,0 +1,77 @@
+"""Where on the UTC axis a stream's boottime lies: pinned once, moved only when a live contact proves it wrong.
+
+Rows carry CLOCK_BOOTTIME, which no one can step. A *live* frame was sent in the boot of its rows, so that its
+``sent`` and the receipt name the same instant on two clocks. Transport delay only ever makes receipt late, so a
+positive skew must be seen twice before it moves anything: a frame held back by the network is no clock error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+TOLERANCE: Final = 2_000_000_000
+"""An agent's own wall clock is believed within 2 s of the collector's [ns]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """What one frame says about clocks; all in ns."""
+
+    live: bool
+    offset_known: bool
+    wall_offset: int
+    sent: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A stream's UTC − boottime [ns]; ``uncertain`` when it rests on a clock no collector ever checked."""
+
+    offset: int
+    uncertain: bool
+    suspect: int = 0
+
+
+def first_pin(contact: Contact, last_row_time: int, not_before: int) -> Pin:
+    """Return the pin for a stream's first frame.
+
+    Args:
+        contact: of that frame.
+        last_row_time: boottime of the frame's last row [ns].
+        not_before: UTC of the agent's last committed row of any stream [ns], 0 if none: with the receipt it bounds
+            the clock of a boot that no collector ever heard.
+    """
+    if contact.live:
+        skew = contact.received - (contact.sent + contact.wall_offset)
+        if abs(skew) <= TOLERANCE:
+            return Pin(contact.wall_offset, uncertain=False)
+        return Pin(contact.received - contact.sent, uncertain=False)
+    if contact.offset_known:
+        return Pin(contact.wall_offset, uncertain=False)
+    placed = min(max(last_row_time + contact.wall_offset, not_before), contact.received)
+    return Pin(placed - last_row_time, uncertain=True)
+
+
+def skew(pin: Pin, contact: Contact) -> int:
+    """Return receipt − (sent placed by the pin) [ns]; meaningful for live contacts only."""
+    return contact.received - (contact.sent + pin.offset)
+
+
+def renewed(pin: Pin, contact: Contact) -> Pin:
+    """Return the pin for the rows from now on.
+
+    An early receipt (negative skew) cannot come from delay and moves the pin at once. A late one is first a
+    suspicion; the next live contact confirms it, and the smaller of the two skews is taken.
+    """
+    if not contact.live:
+        return pin
+    found = skew(pin, contact)
+    if abs(found) <= TOLERANCE:
+        return Pin(pin.offset, uncertain=False) if pin.suspect or pin.uncertain else pin
+    if found < 0:
+        return Pin(pin.offset + found, uncertain=False)
+    if pin.suspect:
+        return Pin(pin.offset + min(found, pin.suspect), uncertain=False)
+    return Pin(pin.offset, pin.uncertain, suspect=found)

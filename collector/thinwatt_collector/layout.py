@@ -1,0 +1,133 @@
+"""What the columns of one wire schema mean to the models: index arrays, worked out once a schema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thinwatt_agent.wire import Column, Group, Schema
+
+Indices = NDArray[np.intp]
+
+MEASURED_RANK: Final = {"wall": 0, "node": 1}
+"""Of measured meters the one that covers more of the machine wins (METHOD §1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKey:
+    """One energy series of a device: where its joules come from and what they cover."""
+
+    source: str
+    part: str
+    scope: str
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLayout:
+    """Columns of the devices of one group, as offsets inside a device's columns."""
+
+    devices: tuple[str, ...]
+    start: int
+    columns: int
+    sources: tuple[SourceKey, ...]
+    joules: Indices
+    covered: Indices
+    meters: tuple[tuple[int, ...], ...]
+    components: tuple[int, ...]
+    cpu: int | None
+    cpu_capacity: int | None
+    load_covered: int | None
+
+    @property
+    def stop(self) -> int:
+        """First column behind the group."""
+        return self.start + self.columns * len(self.devices)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A schema with its groups worked out; ``counters`` are the columns that may not fall."""
+
+    schema: Schema
+    groups: tuple[GroupLayout, ...]
+    counters: Indices
+    own: dict[str, int]
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.schema.width
+
+
+def layout_of(schema: Schema) -> Layout:
+    """Return the layout of ``schema``."""
+    groups, counters, start = [], [], 0
+    own: dict[str, int] = {}
+    for group in schema.groups:
+        groups.append(_group(group, start))
+        for device in range(len(group.devices)):
+            for i, column in enumerate(group.columns):
+                at = start + device * len(group.columns) + i
+                if column.kind == "counter":
+                    counters.append(at)
+                if column.source == "agent" and not column.part:
+                    own.setdefault(column.quantity, at)
+        start += len(group.devices) * len(group.columns)
+    return Layout(schema, tuple(groups), np.array(counters, np.intp), own)
+
+
+def _group(group: Group, start: int) -> GroupLayout:
+    find = {(c.source, c.quantity, c.part, c.consumer): i for i, c in enumerate(group.columns)}
+    energy = [
+        (i, j)
+        for i, c in enumerate(group.columns)
+        if c.quantity == "energy" and c.unit == "J" and c.kind == "counter"
+        if (j := find.get((c.source, "covered", c.part, c.consumer))) is not None
+    ]
+    columns = [group.columns[i] for i, _ in energy]
+    return GroupLayout(
+        devices=group.devices,
+        start=start,
+        columns=len(group.columns),
+        sources=tuple(SourceKey(c.source, _part(c), c.scope, c.basis) for c in columns),
+        joules=np.array([i for i, _ in energy], np.intp),
+        covered=np.array([j for _, j in energy], np.intp),
+        meters=_meters(columns),
+        components=tuple(k for k, c in enumerate(columns) if c.source == "rapl" and c.scope == "component" and c.total),
+        cpu=find.get(("load", "cpu", "", "")),
+        cpu_capacity=find.get(("load", "cpu_capacity", "", "")),
+        load_covered=find.get(("load", "covered", "", "")),
+    )
+
+
+def _part(column: Column) -> str:
+    return f"{column.part}/{column.consumer}" if column.consumer else column.part
+
+
+def _meters(columns: list[Column]) -> tuple[tuple[int, ...], ...]:
+    """Return, finest first, the energy columns that make up each whole-device meter."""
+    found: dict[tuple[int, str], list[int]] = {}
+    for k, c in enumerate(columns):
+        if c.basis == "measured" and c.scope in MEASURED_RANK and c.total and not c.consumer:
+            found.setdefault((MEASURED_RANK[c.scope], c.source), []).append(k)
+    return tuple(tuple(found[key]) for key in sorted(found))
+
+
+def same_columns(old: Schema, new: Schema) -> tuple[Indices, Indices]:
+    """Return the indices in ``old`` and in ``new`` of the columns that both have, by their meaning."""
+    before = {key: i for i, key in enumerate(_keys(old))}
+    pairs = [(before[key], i) for i, key in enumerate(_keys(new)) if key in before]
+    return np.array([a for a, _ in pairs], np.intp), np.array([b for _, b in pairs], np.intp)
+
+
+def _keys(schema: Schema) -> list[tuple[str, str, str, str, str]]:
+    return [
+        (device, c.source, c.quantity, c.part, c.consumer)
+        for g in schema.groups
+        for device in g.devices
+        for c in g.columns
+    ]

@@ -1,0 +1,57 @@
+"""The ledger: joules by device, slot and source, and the position of every stream, moved together or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from thinwatt_collector.book import Ints, StreamRow, Transaction
+
+
+class LedgerError(Exception):
+    """The ledger did not take a transaction, or nobody knows whether it did; ``str()`` says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dimensions:
+    """Everything in the ledger that names things, and the booked totals; small beside the slots."""
+
+    schemas: Mapping[bytes, str]
+    devices: Sequence[tuple[int, str, str, str, str, bool]]
+    sources: Sequence[tuple[int, str, str, str, str]]
+    labels: Sequence[tuple[int, str, str, float]]
+
+
+class Ledger(Protocol):
+    """What the collector asks of an engine. Every method may raise :class:`LedgerError`."""
+
+    def dimensions(self) -> Dimensions:
+        """Return names and booked totals."""
+
+    def streams(self, wanted: Iterable[tuple[str, bytes]]) -> list[StreamRow]:
+        """Return the rows of the wanted (agent, stream) pairs that exist."""
+
+    def last_rows(self, agents: Iterable[str]) -> dict[str, int]:
+        """Return the UTC [ns] of the last committed row of each agent that has one."""
+
+    def commit(self, transaction: Transaction) -> Ints:
+        """Write ``transaction`` whole, or raise; return the indices of the streams whose position moved."""
+
+    def seal(self, before: int) -> None:
+        """Move slots before ``before`` from open to sealed."""
+
+    def forget_streams(self, before: int) -> None:
+        """Delete the rows of streams last seen before ``before`` [UTC ns]."""
+
+    def backup(self, path: str) -> int:
+        """Write a whole, consistent copy to ``path`` and return its size in bytes."""
+
+    def size(self) -> int:
+        """Return the ledger's size on disk in bytes."""
+
+    def reopen(self) -> None:
+        """Drop the connection and open it again, after a failure."""
+
+    def close(self) -> None:
+        """Close; what was committed is durable already."""
