@@ -1,0 +1,392 @@
+"""One commit: frames in, one transaction and its answers out.
+
+The arrays of the fleet move on while frames are counted, so that several frames of a stream follow each other; when
+the transaction fails the caller throws the fleet's streams away and reads them again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+import numpy as np
+
+from thinwatt_agent import wire
+from thinwatt_collector import accept, book, clock, counting, decode
+from thinwatt_collector.book import Energy, Event, Ints, Moves, StreamRow, Totals, Transaction
+from thinwatt_collector.counting import Counted, Floats
+from thinwatt_collector.decode import Batch, Rejected
+from thinwatt_collector.fleet import Fleet, Placed
+from thinwatt_collector.identity import Conflicts
+from thinwatt_collector.labels import Family, key
+from thinwatt_collector.ledger import Ledger
+from thinwatt_collector.receive import Message
+
+SECOND: Final = counting.SECOND
+FALL_TOLERANCE: Final = 1e-9
+CLOCK_LIMIT: Final = 1 << 61
+"""Times of a frame lie within ±73 years of 0 [ns]: sums of them stay in 64 bits."""
+
+
+class Intensity(Protocol):
+    """Carbon intensity by slot, for the booked carbon."""
+
+    method: str
+
+    def at(self, slots: Ints) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+        """Return intensity [g/J] and whether it is a fallback, each of shape (slots,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Bytes for one connection."""
+
+    route: bytes
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Where and how a stream was last heard in this step."""
+
+    route: bytes
+    version: int
+
+
+@dataclass(slots=True)
+class Tallies:
+    """What the collector counts of its own work; grows for the life of the process."""
+
+    dropped: Counter[str] = field(default_factory=Counter)
+    frames: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    factor_fallbacks: int = 0
+    skew: dict[str, int] = field(default_factory=dict)
+    conflicts: Conflicts = field(default_factory=Conflicts)
+
+
+def refusal(rejected: Rejected, tallies: Tallies) -> Reply:
+    """Count a message that is not taken and return the refusal that names why."""
+    tallies.dropped[rejected.error.reason] += 1
+    data = rejected.message.data
+    spoken = data[2] if len(data) > 2 and wire.OLDEST_VERSION <= data[2] <= wire.VERSION else wire.OLDEST_VERSION
+    refused = wire.Refusal(rejected.stream, rejected.error.reason, rejected.error.text, spoken)
+    return Reply(rejected.message.route, wire.encode_refusal(refused))
+
+
+class Booking:
+    """One commit: the arrays that grow while frames are counted, thrown away afterwards."""
+
+    def __init__(self, fleet: Fleet, ledger: Ledger, intensity: Intensity, tallies: Tallies, now: int) -> None:
+        self.fleet, self.ledger, self.now = fleet, ledger, now
+        self._intensity, self._tallies = intensity, tallies
+        self.energy: list[Energy] = []
+        self.totals: list[Totals] = []
+        self.old_position: dict[int, int] = {}
+        self.heard: dict[int, Heard] = {}
+        self.replies: list[Reply] = []
+        self.frames: Counter[str] = Counter()
+        self.rows = 0
+        self.refreshed: list[tuple[Ints, Ints, Floats, Ints]] = []
+
+    def run(self, frames: list[tuple[Message, int]], events: list[Event]) -> list[Reply]:
+        fleet = self.fleet
+        self._read_streams(frames)
+        for group in _rounds(frames):
+            for (schema, _, version), messages in group.items():
+                batch, rejected = decode.batch_of(messages, fleet.placed(schema).layout.width, version)
+                self.replies.extend(refusal(r, self._tallies) for r in rejected)
+                if batch is not None:
+                    self._book(batch)
+        transaction = self._transaction(events)
+        moved = transaction.moves.index if transaction.empty else self.ledger.commit(transaction)
+        self._committed(transaction, moved)
+        return self.replies + self._answers(moved)
+
+    def _read_streams(self, frames: list[tuple[Message, int]]) -> None:
+        """Bring into memory the streams that are heard for the first time since the start."""
+        missing = self.fleet.missing({(m.agent, decode.stream_of(m)) for m, _ in frames})
+        if not missing:
+            return
+        for row in self.ledger.streams(missing):
+            self.fleet.add_stream(row, saved=True)
+        unknown = {agent for agent, _ in missing} - self.fleet.last_row.keys()
+        self.fleet.last_row.update(self.ledger.last_rows(unknown))
+
+    def _book(self, batch: Batch) -> None:
+        """Count the new rows of a batch in which no stream stands twice."""
+        batch, numbers = self._known_streams(batch)
+        if not len(batch):
+            return
+        stream = self.fleet.stream
+        for i, number in enumerate(numbers.tolist()):
+            self.heard[number] = Heard(batch.messages[i].route, batch.version)
+        self._contacts(batch, numbers)
+        position = stream["pos"][numbers]
+        verdict = accept.judge(position, batch.after, batch.ticks[:, -1])
+        self.frames["duplicate"] += int((verdict == accept.DUPLICATE).sum())
+        self.frames["hole"] += int((verdict == accept.HOLE).sum())
+        new = np.flatnonzero(verdict == accept.NEW)
+        if len(new):
+            self._count(decode.part_of(batch, new), numbers[new])
+
+    def _known_streams(self, batch: Batch) -> tuple[Batch, Ints]:
+        ordered = accept.in_order(batch.ticks, batch.times, batch.after) & (batch.times[:, 0] >= batch.base)
+        for clock_column in (batch.base, batch.wall_offset, batch.sent, batch.times[:, -1]):
+            ordered &= (clock_column > -CLOCK_LIMIT) & (clock_column < CLOCK_LIMIT)
+        if not ordered.all():
+            self._refuse(batch, np.flatnonzero(~ordered), "bad_order", "ticks or times of the rows do not rise")
+            batch = decode.part_of(batch, np.flatnonzero(ordered))
+        numbers = np.array([self._stream(batch, i) for i in range(len(batch))], np.int64)
+        unfit = np.flatnonzero(numbers < 0)
+        if len(unfit):
+            self._refuse(batch, unfit, "bad_schema", "the new schema of this stream lacks columns that the old one had")
+            batch = decode.part_of(batch, np.flatnonzero(numbers >= 0))
+        return batch, numbers[numbers >= 0]
+
+    def _stream(self, batch: Batch, i: int) -> int:
+        """Return the number of a frame's stream, its state in the frame's schema if it has new rows; -1 if unfit."""
+        fleet, agent, stream = self.fleet, batch.messages[i].agent, batch.streams[i]
+        try:
+            number = fleet.stream_id(agent, stream)
+        except KeyError:
+            number = self._new_stream(batch, i, agent, stream)
+        if fleet.stream_layout[number] != batch.schema:
+            position = fleet.stream["pos"][number]
+            if batch.after[i] <= position < batch.ticks[i, -1]:
+                try:
+                    fleet.move_to_schema(number, batch.schema)
+                except wire.WireError:
+                    return -1
+        return number
+
+    def _new_stream(self, batch: Batch, i: int, agent: str, stream: bytes) -> int:
+        fleet = self.fleet
+        not_before = fleet.last_row.get(agent, 0)
+        base, last = int(batch.base[i]), int(batch.times[i, -1])
+        pin = clock.first_pin(_contact(batch, i), last, not_before)
+        width = fleet.placed(batch.schema).layout.width
+        row = StreamRow(
+            agent=agent,
+            stream=stream,
+            schema=batch.schema,
+            boot=batch.boot[i],
+            base=base,
+            position=0,
+            position_time=base,
+            utc_offset=pin.offset,
+            uncertain=pin.uncertain,
+            seen=self.now,
+            state=np.zeros(width).tobytes(),
+        )
+        return fleet.add_stream(row, saved=False)
+
+    def _contacts(self, batch: Batch, numbers: Ints) -> None:
+        """Hold the pinned clocks against live frames; note skews and cloned names."""
+        fleet = self.fleet
+        live = (batch.flags & wire.LIVE) != 0
+        received = np.array([m.received for m in batch.messages], np.int64)
+        skew = received - (batch.sent + fleet.stream["offset"][numbers])
+        suspect = fleet.stream["suspect"][numbers] != 0
+        for i in np.flatnonzero(live & ((np.abs(skew) > clock.TOLERANCE) | suspect)).tolist():
+            number = int(numbers[i])
+            fleet.set_pin(number, clock.renewed(fleet.pin(number), _contact(batch, i)))
+        wall_skew = (received - batch.sent - batch.wall_offset).tolist()
+        for i in np.flatnonzero(live).tolist():
+            agent = batch.messages[i].agent
+            self._tallies.skew[agent] = wall_skew[i]
+            self._tallies.conflicts.hear(agent, batch.boot[i], batch.messages[i].received)
+
+    def _count(self, batch: Batch, numbers: Ints) -> None:
+        fleet = self.fleet
+        stream, placed = fleet.stream, fleet.placed(batch.schema)
+        places = stream["place"][numbers]
+        state = placed.rows["state"][places]
+        times, columns = accept.rest_on_state(
+            batch.ticks, batch.times, batch.matrix, stream["pos"][numbers], stream["t_pos"][numbers], state
+        )
+        utc = times + stream["offset"][numbers][:, None]
+        sound = self._sound(placed, columns) & ~counting.too_wide(utc) & (times[:, 1] >= times[:, 0])
+        if not sound.all():
+            self._refuse(batch, np.flatnonzero(~sound), "bad_value", "a counter falls or is no number, or time jumps")
+            kept = np.flatnonzero(sound)
+            batch, numbers, places = decode.part_of(batch, kept), numbers[kept], places[kept]
+            utc, columns = utc[kept], columns[kept]
+        if not len(batch):
+            return
+        fresh = batch.ticks > stream["pos"][numbers][:, None]
+        self.rows += int(fresh.sum())
+        self.frames["booked"] += len(batch)
+        self._gap_before(placed, numbers, places, utc[:, 0])
+        start = 0
+        for group, sources in zip(placed.layout.groups, placed.sources, strict=True):
+            devices = placed.rows["device"][places][:, start : start + len(group.devices)]
+            start += len(group.devices)
+            counted = counting.count(group, utc, columns, fleet.models(devices))
+            self._enter(counted, numbers, devices, sources)
+            self._refresh(counted, devices, utc[:, -1], batch)
+        for number, old in zip(numbers.tolist(), stream["pos"][numbers].tolist(), strict=True):
+            self.old_position.setdefault(number, old)
+        stream["pos"][numbers], stream["t_pos"][numbers] = batch.ticks[:, -1], batch.times[:, -1]
+        stream["seen"][numbers] = self.now
+        placed.rows["state"][places] = columns[:, :, -1]
+        for message, last in zip(batch.messages, utc[:, -1].tolist(), strict=True):
+            if last > fleet.last_row.get(message.agent, 0):
+                fleet.last_row[message.agent] = last
+
+    def _sound(self, placed: Placed, columns: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        counters = columns[:, placed.layout.counters]
+        step = np.diff(counters, axis=2)
+        least = -FALL_TOLERANCE * np.abs(counters[:, :, 1:])
+        with np.errstate(invalid="ignore"):
+            held: np.ndarray[tuple[int], np.dtype[np.bool_]] = (step >= least).all(axis=(1, 2))
+        return held & np.isfinite(counters[:, :, -1]).all(axis=1)
+
+    def _refuse(self, batch: Batch, which: Ints, reason: str, text: str) -> None:
+        error = wire.WireError(reason, text)
+        for i in which.tolist():
+            self.replies.append(refusal(Rejected(batch.messages[i], batch.streams[i], error), self._tallies))
+
+    def _gap_before(self, placed: Placed, numbers: Ints, places: Ints, begins: Ints) -> None:
+        """Book the time between an agent's last row and the first row of its new stream as a gap."""
+        stream = self.fleet.stream
+        for i in np.flatnonzero(stream["pos"][numbers] == 0).tolist():
+            number = int(numbers[i])
+            last = self.fleet.last_row.get(self.fleet.stream_rows[number][0], 0)
+            gap = (int(begins[i]) - last) / SECOND if last else 0.0
+            if gap > 0:
+                devices = placed.rows["device"][places[i]]
+                owner = np.full(len(devices), number, np.int64)
+                self._total(Family.DEVICE_GAP, owner, devices, 0, np.full(len(devices), gap))
+                self._total(Family.GAP, owner, self.fleet.device["kind"][devices], 0, np.full(len(devices), gap))
+
+    def _enter(self, counted: Counted, numbers: Ints, devices: Ints, sources: Ints) -> None:
+        """Turn what was counted into rows of the ledger and of the booked totals."""
+        fleet, chunks = self.fleet, counted.chunks
+        shape = counted.won_covered.shape[:2]
+        stream = np.broadcast_to(numbers[chunks.frame][:, None], shape)
+        device = devices[chunks.frame]
+        slot = np.broadcast_to(chunks.slot[:, None], shape)
+        series = ((sources, counted.joules, counted.covered, np.zeros_like(counted.joules), Family.SOURCE_ENERGY),)
+        winners = ((fleet.winner_ids, counted.won, counted.won_covered, counted.bias, Family.DEVICE_ENERGY),)
+        for ids, joules, covered, bias, family in series + winners:
+            for k, source in enumerate(ids.tolist()):
+                there = (covered[:, :, k] > 0) | (joules[:, :, k] > 0)
+                if there.any():
+                    s, d, j = stream[there], device[there], joules[:, :, k][there]
+                    self._slots(s, d, slot[there], source, j, bias[:, :, k][there], covered[:, :, k][there])
+                    self._total(family, s, d, source, j)
+                    if family is Family.DEVICE_ENERGY:
+                        self._by_class(s, d, slot[there], source, j)
+        total = counted.won_covered.sum(axis=2)
+        gap = np.maximum(chunks.elapsed[:, None] - total, 0.0)
+        gap[gap < 1e-6] = 0.0
+        kind = fleet.device["kind"][device]
+        for amount, per_device, per_class in (
+            (total, Family.DEVICE_COVERED, Family.COVERED),
+            (gap, Family.DEVICE_GAP, Family.GAP),
+        ):
+            there = amount > 0
+            self._total(per_device, stream[there], device[there], 0, amount[there])
+            self._total(per_class, stream[there], kind[there], 0, amount[there])
+
+    def _slots(self, s: Ints, d: Ints, slot: Ints, source: int, joules: Floats, bias: Floats, covered: Floats) -> None:
+        zero = np.zeros(len(joules))
+        self.energy.append(Energy(s, d, slot, np.full(len(s), source, np.int64), joules, zero, bias, covered))
+
+    def _total(self, family: Family, stream: Ints, first: Ints, second: int, amount: Floats) -> None:
+        if len(amount):
+            self.totals.append(Totals(stream, self.fleet.totals.rows(key(family, first, second)), amount))
+
+    def _by_class(self, stream: Ints, device: Ints, slot: Ints, source: int, joules: Floats) -> None:
+        kind = self.fleet.device["kind"][device]
+        grams_per_joule, fallback = self._intensity.at(slot)
+        self._tallies.factor_fallbacks += int(fallback.any())
+        self._total(Family.ENERGY, stream, kind, source, joules)
+        self._total(Family.CARBON, stream, kind, 0, joules * grams_per_joule)
+
+    def _refresh(self, counted: Counted, devices: Ints, last: Ints, batch: Batch) -> None:
+        """Remember each device's latest power: the mean of its newest frame."""
+        frames = len(batch)
+        joules, covered = np.zeros((frames, devices.shape[1], 3)), np.zeros((frames, devices.shape[1], 3))
+        np.add.at(joules, counted.chunks.frame, counted.won)
+        np.add.at(covered, counted.chunks.frame, counted.won_covered)
+        seconds = covered.sum(axis=2)
+        watts = np.divide(joules.sum(axis=2), seconds, out=np.full(seconds.shape, np.nan), where=seconds > 0)
+        self.refreshed.append((devices, np.broadcast_to(last[:, None], devices.shape), watts, covered.argmax(axis=2)))
+
+    def _transaction(self, events: list[Event]) -> Transaction:
+        fleet = self.fleet
+        index = np.array(sorted(self.old_position, key=lambda n: fleet.stream_rows[n][:2]), np.int64)
+        old = np.array([self.old_position[n] for n in index.tolist()], np.int64)
+        rows = [fleet.row_of(n) for n in index.tolist()]
+        saved = fleet.stream["saved"][index].tolist()
+        return Transaction(
+            moves=Moves(index, old, rows),
+            energy=book.concat_energy(self.energy),
+            totals=book.concat_totals(self.totals),
+            schemas=list(fleet.unsaved.schemas.items()),
+            devices=[(d.id, d.name, d.agent, d.kind, d.model, d.simulated) for d in fleet.unsaved.devices.values()],
+            sources=[(i, k.source, k.part, k.scope, k.basis) for i, k in fleet.unsaved.sources],
+            labels=fleet.totals.unsaved(),
+            new_streams=[replace(r, position=0) for r, known in zip(rows, saved, strict=True) if not known],
+            events=events,
+        )
+
+    def _committed(self, transaction: Transaction, moved: Ints) -> None:
+        fleet, tallies = self.fleet, self._tallies
+        ours = book.of_streams(transaction, moved)
+        rows, amounts = book.merged_totals(ours.totals)
+        fleet.totals.committed(len(transaction.labels), rows, amounts)
+        devices = [fleet.devices[d[0]] for d in transaction.devices]
+        fleet.stream["saved"][moved] = True
+        fleet.saved(devices, [s for s, _ in transaction.schemas], len(transaction.sources))
+        tallies.frames.update(self.frames)
+        tallies.rows += self.rows
+        for which, last, watts, basis in self.refreshed:
+            fleet.refresh(which, last, watts, basis, self.now)
+        if len(moved) < len(transaction.moves.index):
+            tallies.frames["elsewhere"] += len(transaction.moves.index) - len(moved)
+            fleet.forget_streams()
+
+    def _answers(self, moved: Ints) -> list[Reply]:
+        """Answer every stream that was heard with its position in the ledger."""
+        fleet, held = self.fleet, set(moved.tolist())
+        if not fleet.stream.size:
+            return []
+        answers = []
+        for number, heard in self.heard.items():
+            if number in self.old_position and number not in held:
+                continue
+            position = int(fleet.stream["pos"][number])
+            answer = wire.Answer(fleet.stream_rows[number][1], position, self.now, heard.version)
+            answers.append(Reply(heard.route, wire.encode_answer(answer)))
+        return answers
+
+
+def _contact(batch: Batch, i: int) -> clock.Contact:
+    flags = int(batch.flags[i])
+    return clock.Contact(
+        live=bool(flags & wire.LIVE),
+        offset_known=bool(flags & wire.OFFSET_KNOWN),
+        wall_offset=int(batch.wall_offset[i]),
+        sent=int(batch.sent[i]),
+        received=batch.messages[i].received,
+    )
+
+
+def _rounds(frames: list[tuple[Message, int]]) -> list[dict[tuple[bytes, int, int], list[Message]]]:
+    """Return frames in rounds in which no stream stands twice, each round by shape: first frames first."""
+    seen: Counter[tuple[str, bytes]] = Counter()
+    rounds: list[dict[tuple[bytes, int, int], list[Message]]] = []
+    for message, version in frames:
+        stream = (message.agent, decode.stream_of(message))
+        turn = seen[stream]
+        seen[stream] += 1
+        if turn == len(rounds):
+            rounds.append(defaultdict(list))
+        rounds[turn][decode.shape_key(message, version)].append(message)
+    return rounds
+
+

@@ -1,0 +1,341 @@
+"""The fleet in memory: arrays, one row a stream or a device; a cache of the ledger, rebuilt from it whenever in doubt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thinwatt_agent.wire import Schema, WireError, schema_of
+from thinwatt_collector.book import StreamRow
+from thinwatt_collector.clock import Pin
+from thinwatt_collector.counting import WINNERS, DeviceModels
+from thinwatt_collector.labels import Family, Totals
+from thinwatt_collector.layout import Layout, SourceKey, layout_of, same_columns
+from thinwatt_collector.ledger import Dimensions
+from thinwatt_collector.models.devices import DeviceModel
+
+Ints = NDArray[np.int64]
+
+ModelOf = Callable[[str, str], DeviceModel]
+"""From a device's class and hardware model to its power model."""
+
+SCHEMAS_PER_AGENT: Final = 64
+
+
+class Rows:
+    """Growing columns of equal length; ``self[name]`` is the used part."""
+
+    def __init__(self, **columns: tuple[Any, tuple[int, ...]]) -> None:
+        self.size = 0
+        self._columns = {n: np.zeros((16, *shape), dtype) for n, (dtype, shape) in columns.items()}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._columns[name][: self.size]
+
+    def append(self) -> int:
+        """Add a row of zeros and return its number."""
+        room = len(next(iter(self._columns.values())))
+        if self.size == room:
+            for name, column in self._columns.items():
+                self._columns[name] = np.concatenate((column, np.zeros_like(column)))
+        self.size += 1
+        return self.size - 1
+
+
+@dataclass(slots=True)
+class Placed:
+    """A layout with the states of the streams that use it: cumulative columns at the position, and device numbers."""
+
+    layout: Layout
+    sources: list[Ints]
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device as the ledger knows it."""
+
+    id: int
+    name: str
+    agent: str
+    kind: str
+    model: str
+    simulated: bool
+
+
+@dataclass(slots=True)
+class Unsaved:
+    """Dimension rows that the next transaction must write."""
+
+    schemas: dict[bytes, str] = field(default_factory=dict)
+    devices: dict[int, Device] = field(default_factory=dict)
+    sources: list[tuple[int, SourceKey]] = field(default_factory=list)
+
+
+class Fleet:
+    """Streams, devices, sources and booked totals.
+
+    Args:
+        known: what the ledger holds of names and totals.
+        model_of: the power model of a class and a hardware model.
+        carbon_method: name of the method of the booked carbon.
+    """
+
+    def __init__(self, known: Dimensions, model_of: ModelOf, carbon_method: str) -> None:
+        self._model_of = model_of
+        self._method = carbon_method
+        self.unsaved = Unsaved()
+        self.schemas: dict[bytes, str] = dict(known.schemas)
+        self.layouts: dict[bytes, Placed] = {}
+        self.machines: dict[str, Mapping[str, Any]] = {}
+        self._schemas_of: dict[str, set[bytes]] = {}
+        self.sources = [SourceKey(*row[1:]) for row in known.sources]
+        self._source_ids = {key: i for i, key in enumerate(self.sources)}
+        self.winner_ids = np.array([self.source_id(w) for w in WINNERS], np.int64)
+        self.classes: list[str] = []
+        self.devices: list[Device] = []
+        self._device_ids: dict[str, int] = {}
+        self.device = Rows(
+            kind=(np.int64, ()),
+            seen=(np.int64, ()),
+            last_utc=(np.int64, ()),
+            watts=(np.float64, (4,)),
+            base=(np.float64, ()),
+            efficiency=(np.float64, ()),
+            u_meter=(np.float64, ()),
+            u_component=(np.float64, ()),
+            u_load=(np.float64, ()),
+            power=(np.float64, ()),
+            basis=(np.int64, ()),
+        )
+        for row in known.devices:
+            self._add_device(Device(*row))
+        self.totals = Totals(self.describe)
+        self.totals.load(known.labels)
+        self.last_row: dict[str, int] = {}
+        self._streams: dict[tuple[str, bytes], int] = {}
+        self.forget_streams()
+
+    def forget_streams(self) -> None:
+        """Empty the stream cache: each stream is read from the ledger again when it is next heard."""
+        self._streams.clear()
+        self.layouts.clear()
+        self.last_row.clear()
+        self.stream_rows: list[tuple[str, bytes, bytes]] = []
+        self.stream_layout: list[bytes] = []
+        self.stream = Rows(
+            pos=(np.int64, ()),
+            t_pos=(np.int64, ()),
+            offset=(np.int64, ()),
+            base=(np.int64, ()),
+            uncertain=(np.bool_, ()),
+            suspect=(np.int64, ()),
+            seen=(np.int64, ()),
+            place=(np.int64, ()),
+            saved=(np.bool_, ()),
+        )
+
+    def missing(self, wanted: Iterable[tuple[str, bytes]]) -> set[tuple[str, bytes]]:
+        """Return the (agent, stream) pairs that are not in memory."""
+        return {pair for pair in wanted if pair not in self._streams}
+
+    def stream_id(self, agent: str, stream: bytes) -> int:
+        """Return the number of a stream in memory; KeyError if it is not."""
+        return self._streams[agent, stream]
+
+    def add_stream(self, row: StreamRow, saved: bool) -> int:
+        """Take a stream's row into memory and return its number; ``saved`` says whether the ledger has it."""
+        number = self.stream.append()
+        self._streams[row.agent, row.stream] = number
+        self.stream_rows.append((row.agent, row.stream, row.boot))
+        s = self.stream
+        s["pos"][number], s["t_pos"][number], s["base"][number] = row.position, row.position_time, row.base
+        s["offset"][number], s["uncertain"][number], s["seen"][number] = row.utc_offset, row.uncertain, row.seen
+        placed = self.placed(row.schema)
+        at = self._place(placed, row.agent)
+        placed.rows["state"][at] = np.frombuffer(row.state, np.float64)
+        s["place"][number] = at
+        s["saved"][number] = saved
+        self.stream_layout.append(row.schema)
+        return number
+
+    def _place(self, placed: Placed, agent: str) -> int:
+        at = placed.rows.append()
+        names = [d for g in placed.layout.groups for d in g.devices]
+        placed.rows["device"][at] = [self.device_id(agent, name) for name in names]
+        return at
+
+    def move_to_schema(self, number: int, schema: bytes) -> None:
+        """Carry a stream's state over to another schema, column by column of the same meaning; new ones start at 0.
+
+        Raises:
+            WireError: ``bad_schema``; columns of a stream may be added, never taken away: what they had counted
+                would be counted again when they came back.
+        """
+        old, new = self.placed(self.stream_layout[number]), self.placed(schema)
+        before, after = same_columns(old.layout.schema, new.layout.schema)
+        if len(before) < old.layout.width:
+            raise WireError("bad_schema", "the new schema of this stream lacks columns that the old one had")
+        at = self._place(new, self.stream_rows[number][0])
+        new.rows["state"][at][after] = old.rows["state"][self.stream["place"][number]][before]
+        self.stream["place"][number] = at
+        self.stream_layout[number] = schema
+
+    def row_of(self, number: int) -> StreamRow:
+        """Return a stream's row as the ledger is to hold it."""
+        agent, stream, boot = self.stream_rows[number]
+        s, schema = self.stream, self.stream_layout[number]
+        return StreamRow(
+            agent=agent,
+            stream=stream,
+            schema=schema,
+            boot=boot,
+            base=int(s["base"][number]),
+            position=int(s["pos"][number]),
+            position_time=int(s["t_pos"][number]),
+            utc_offset=int(s["offset"][number]),
+            uncertain=bool(s["uncertain"][number]),
+            seen=int(s["seen"][number]),
+            state=self.layouts[schema].rows["state"][s["place"][number]].tobytes(),
+        )
+
+    def pin(self, number: int) -> Pin:
+        """Return where a stream's boottime lies in UTC."""
+        s = self.stream
+        return Pin(int(s["offset"][number]), bool(s["uncertain"][number]), int(s["suspect"][number]))
+
+    def set_pin(self, number: int, pin: Pin) -> None:
+        """Set it for the rows from now on."""
+        s = self.stream
+        s["offset"][number], s["uncertain"][number], s["suspect"][number] = pin.offset, pin.uncertain, pin.suspect
+
+    def learn_schema(self, agent: str, schema: Schema) -> bool:
+        """Remember what an agent's columns mean; False when it has sent too many different schemas."""
+        ours = self._schemas_of.setdefault(agent, set())
+        if schema.id not in ours and len(ours) >= SCHEMAS_PER_AGENT:
+            return False
+        ours.add(schema.id)
+        if schema.id not in self.schemas:
+            text = json.dumps(schema.document(), sort_keys=True)
+            self.schemas[schema.id] = self.unsaved.schemas[schema.id] = text
+        return True
+
+    def placed(self, schema: bytes) -> Placed:
+        """Return the layout and states of a known schema; KeyError if it is not."""
+        found = self.layouts.get(schema)
+        if found is None:
+            layout = layout_of(schema_of(json.loads(self.schemas[schema])))
+            devices = sum(len(g.devices) for g in layout.groups)
+            rows = Rows(state=(np.float64, (layout.width,)), device=(np.int64, (devices,)))
+            sources = [np.array([self.source_id(k) for k in g.sources], np.int64) for g in layout.groups]
+            found = self.layouts[schema] = Placed(layout, sources, rows)
+        return found
+
+    def source_id(self, key: SourceKey) -> int:
+        """Return the number of an energy series' kind, a new one if it was never seen."""
+        found = self._source_ids.get(key)
+        if found is None:
+            found = self._source_ids[key] = len(self.sources)
+            self.sources.append(key)
+            self.unsaved.sources.append((found, key))
+        return found
+
+    def describe_machine(self, agent: str, machine: Mapping[str, Any], schema: Schema) -> None:
+        """Take a machine's description: class and model of the agent's own device and of those it reports for."""
+        self.machines[agent] = machine
+        others = machine.get("devices")
+        others = others if isinstance(others, dict) else {}
+        for group in schema.groups:
+            for name in group.devices:
+                about = others.get(name, {}) if name else machine
+                about = about if isinstance(about, dict) else {}
+                self._describe_device(agent, name, about, bool(machine.get("simulated", False)))
+
+    def _describe_device(self, agent: str, name: str, about: Mapping[str, Any], simulated: bool) -> None:
+        number = self.device_id(agent, name)
+        kind, model = str(about.get("class") or "unknown")[:64], str(about.get("model") or "")[:200]
+        new = Device(number, self.devices[number].name, agent, kind, model, simulated)
+        if new != self.devices[number]:
+            self.devices[number] = self.unsaved.devices[number] = new
+            self._set_model(new)
+            self.totals.rename(number)
+
+    def device_id(self, agent: str, name: str) -> int:
+        """Return the number of an agent's device, a new one if it was never seen."""
+        full = f"{agent}/{name}" if name else agent
+        number = self._device_ids.get(full)
+        if number is None:
+            device = Device(len(self.devices), full, agent, "unknown", "", simulated=False)
+            number = self._add_device(device)
+            self.unsaved.devices[number] = device
+        return number
+
+    def _add_device(self, device: Device) -> int:
+        number = self.device.append()
+        self.devices.append(device)
+        self._device_ids[device.name] = number
+        self.device["power"][number] = np.nan
+        self._set_model(device)
+        return number
+
+    def _set_model(self, device: Device) -> None:
+        if device.kind not in self.classes:
+            self.classes.append(device.kind)
+        model = self._model_of(device.kind, device.model)
+        d, at = self.device, device.id
+        d["kind"][at] = self.classes.index(device.kind)
+        d["watts"][at] = model.watts
+        d["base"][at], d["efficiency"][at] = model.base, model.efficiency
+        d["u_meter"][at], d["u_component"][at], d["u_load"][at] = model.u_meter, model.u_component, model.u_load
+
+    def refresh(self, devices: Ints, last: Ints, watts: NDArray[np.float64], basis: Ints, now: int) -> None:
+        """Take the latest power [W] of devices, (frames, devices) each, where it is newer than what is known."""
+        d = self.device
+        newer = last >= d["last_utc"][devices]
+        which = devices[newer]
+        d["last_utc"][which], d["power"][which], d["basis"][which] = last[newer], watts[newer], basis[newer]
+        d["seen"][devices] = now
+
+    def recall(self, other: Fleet) -> None:
+        """Take over from ``other`` what the ledger does not hold: when devices were seen last, and their power."""
+        for device in other.devices:
+            number = self._device_ids.get(device.name)
+            if number is not None:
+                for name in ("seen", "last_utc", "power", "basis"):
+                    self.device[name][number] = other.device[name][device.id]
+
+    def models(self, devices: Ints) -> DeviceModels:
+        """Return the power models of devices, in the shape of ``devices``."""
+        d = self.device
+        return DeviceModels(*(d[n][devices] for n in ("watts", "base", "efficiency", "u_meter", "u_component", "u_load")))
+
+    def describe(self, family: Family, first: int, second: int) -> dict[str, str]:
+        """Return the labels of a booked total."""
+        if family in (Family.ENERGY, Family.CARBON, Family.COVERED, Family.GAP):
+            labels = {"class": self.classes[first]}
+            if family is Family.ENERGY:
+                labels["basis"] = self.sources[second].basis
+            elif family is Family.CARBON:
+                labels["method"] = self._method
+            return labels
+        labels = {"device": self.devices[first].name}
+        if family is Family.DEVICE_ENERGY:
+            labels |= {"class": self.devices[first].kind, "basis": self.sources[second].basis}
+        elif family is Family.SOURCE_ENERGY:
+            key = self.sources[second]
+            labels |= {"source": key.source, "part": key.part, "scope": key.scope, "basis": key.basis}
+        return labels
+
+    def saved(self, devices: Sequence[Device], schemas: Iterable[bytes], sources: int) -> None:
+        """Forget what a transaction has written."""
+        for device in devices:
+            if self.unsaved.devices.get(device.id) == device:
+                del self.unsaved.devices[device.id]
+        for schema in schemas:
+            self.unsaved.schemas.pop(schema, None)
+        del self.unsaved.sources[:sources]

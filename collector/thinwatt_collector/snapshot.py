@@ -1,0 +1,205 @@
+"""What readers see: an immutable copy of the committed state, made after each commit, shown many ways."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thinwatt_collector.catalogue import CATALOGUE
+from thinwatt_collector.fleet import Fleet
+from thinwatt_collector.labels import Family as Booked
+from thinwatt_collector.serve.exposition import Family, LabelSet
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+PerDevice = Literal["hosts", "all", "none"]
+
+K_ANONYMITY: Final = 5
+"""Endpoint figures are published for groups of at least this many devices (law 7)."""
+NO_ENDPOINT: Final = frozenset({"host"})
+"""Classes whose devices are nobody's: their series may be shown one by one."""
+SECOND: Final = 1_000_000_000
+
+AGGREGATES: Final = {
+    Booked.ENERGY: "thinwatt_energy_joules_total",
+    Booked.CARBON: "thinwatt_carbon_grams_total",
+    Booked.COVERED: "thinwatt_covered_seconds_total",
+    Booked.GAP: "thinwatt_gap_seconds_total",
+}
+PER_DEVICE: Final = {
+    Booked.DEVICE_ENERGY: "thinwatt_device_energy_joules_total",
+    Booked.SOURCE_ENERGY: "thinwatt_source_energy_joules_total",
+    Booked.DEVICE_COVERED: "thinwatt_device_covered_seconds_total",
+    Booked.DEVICE_GAP: "thinwatt_device_gap_seconds_total",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What may be shown: devices one by one for hosts, for all (the technical role) or none; silence after which a
+    device has departed [s]."""
+
+    per_device: PerDevice
+    stale_after: float
+
+
+class Snapshots:
+    """Makes snapshots; keeps the rendered labels of families whose rows did not change."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._label_sets: dict[str, tuple[tuple[object, ...], LabelSet]] = {}
+
+    def of(self, fleet: Fleet, skew: dict[str, int], conflicts: Sequence[str], now: int) -> list[Family]:
+        """Return the families to show.
+
+        Args:
+            fleet: after a commit.
+            skew: wall clock of each agent against ours [ns].
+            conflicts: agents of which two boots are alive.
+            now: the collector's UTC [ns].
+        """
+        present = self._present(fleet, now)
+        shown = present & self._one_by_one(fleet)
+        families = [self._totals(fleet, family, name, self._groups(fleet)) for family, name in AGGREGATES.items()]
+        families += [self._totals(fleet, family, name, shown) for family, name in PER_DEVICE.items()]
+        families += self._power(fleet, present, shown, now)
+        families += self._agents(fleet, skew, conflicts, now)
+        return families
+
+    def _present(self, fleet: Fleet, now: int) -> NDArray[np.bool_]:
+        seen = fleet.device["seen"]
+        present: NDArray[np.bool_] = (seen > 0) & (now - seen <= self._rules.stale_after * SECOND)
+        return present
+
+    def _one_by_one(self, fleet: Fleet) -> NDArray[np.bool_]:
+        kinds = np.array([_shown_alone(self._rules.per_device, k) for k in fleet.classes] or [False])
+        alone: NDArray[np.bool_] = kinds[fleet.device["kind"]]
+        return alone
+
+    def _groups(self, fleet: Fleet) -> set[str]:
+        """Return the classes that are large enough to be shown as a group."""
+        counts = np.bincount(fleet.device["kind"], minlength=len(fleet.classes))
+        return {
+            kind
+            for kind, count in zip(fleet.classes, counts.tolist(), strict=True)
+            if count >= K_ANONYMITY or _shown_alone(self._rules.per_device, kind) or kind in NO_ENDPOINT
+        }
+
+    def _totals(self, fleet: Fleet, family: Booked, name: str, which: set[str] | NDArray[np.bool_]) -> Family:
+        totals = fleet.totals
+        rows = totals.of(family)
+        if isinstance(which, set):
+            rows = rows[[json.loads(totals.texts[r])["class"] in which for r in rows.tolist()]] if len(rows) else rows
+        else:
+            rows = rows[totals.first[rows] >= 0]
+            rows = rows[which[totals.first[rows]]] if len(rows) else rows
+        labels = self._labels(name, (id(totals), rows.tobytes()), lambda: [json.loads(totals.texts[r]) for r in rows])
+        return Family(CATALOGUE[name], labels, totals.values[rows])
+
+    def _power(self, fleet: Fleet, present: NDArray[np.bool_], shown: NDArray[np.bool_], now: int) -> list[Family]:
+        d, groups = fleet.device, self._groups(fleet)
+        age = (now - d["last_utc"]) / SECOND
+        alive = present & (age <= self._rules.stale_after) & np.isfinite(d["power"])
+        one = np.flatnonzero(shown)
+        power = np.where(alive, d["power"], np.nan)
+        basis = [fleet.sources[i].basis for i in fleet.winner_ids.tolist()]
+
+        def named(numbers: Ints) -> list[dict[str, str]]:
+            return [
+                {"device": fleet.devices[i].name, "class": fleet.devices[i].kind, "basis": basis[b]}
+                for i, b in zip(numbers.tolist(), d["basis"][numbers].tolist(), strict=True)
+            ]
+
+        key = (len(fleet.devices), one.tobytes(), d["basis"][one].tobytes(), d["kind"][one].tobytes())
+        kinds = [k for k in fleet.classes if k in groups]
+        at = [np.flatnonzero(alive & (d["kind"] == fleet.classes.index(k))) for k in kinds]
+        drawn = [(k, float(d["power"][rows].sum())) for k, rows in zip(kinds, at, strict=True) if len(rows)]
+        counts = self._counts(fleet, present, groups)
+        return [
+            self._family("thinwatt_device_power_watts", key, lambda: named(one), power[one]),
+            self._family(
+                "thinwatt_device_last_row_age_seconds",
+                key[:2],
+                lambda: [{"device": fleet.devices[i].name} for i in one.tolist()],
+                age[one],
+            ),
+            _small("thinwatt_power_watts", [({"class": k}, watts) for k, watts in drawn]),
+            _small("thinwatt_devices", counts),
+        ]
+
+    def _counts(self, fleet: Fleet, present: NDArray[np.bool_], groups: set[str]) -> list[tuple[dict[str, str], float]]:
+        found: dict[tuple[str, bool], int] = {}
+        for i in np.flatnonzero(present).tolist():
+            device = fleet.devices[i]
+            if device.kind in groups:
+                found[device.kind, device.simulated] = found.get((device.kind, device.simulated), 0) + 1
+        return [({"class": k, "simulated": str(s).lower()}, float(n)) for (k, s), n in sorted(found.items())]
+
+    def _agents(self, fleet: Fleet, skew: dict[str, int], conflicts: Sequence[str], now: int) -> list[Family]:
+        own: dict[str, dict[str, float]] = {}
+        fresh = now - self._rules.stale_after * SECOND
+        for number in np.flatnonzero(fleet.stream["seen"] >= fresh).tolist():
+            agent = fleet.stream_rows[number][0]
+            placed = fleet.layouts[fleet.stream_layout[number]]
+            state = placed.rows["state"][fleet.stream["place"][number]]
+            own[agent] = {name: float(state[at]) for name, at in placed.layout.own.items()}
+        names = sorted(own)
+        machines = [fleet.machines.get(a, {}) for a in names]
+
+        def column(metric: str, quantity: str) -> Family:
+            return _small(metric, [({"agent": a}, own[a][quantity]) for a in names if quantity in own[a]])
+
+        info = [
+            (
+                {
+                    "agent": a,
+                    "version": str(m.get("agent_version", ""))[:64],
+                    "simulated": str(bool(m.get("simulated"))).lower(),
+                },
+                1.0,
+            )
+            for a, m in zip(names, machines, strict=True)
+            if m
+        ]
+        return [
+            _small("thinwatt_agent_info", info),
+            _small("thinwatt_agent_clock_skew_seconds", [({"agent": a}, skew[a] / SECOND) for a in names if a in skew]),
+            _small("thinwatt_agent_identity_conflict", [({"agent": a}, float(a in conflicts)) for a in names]),
+            column("thinwatt_agent_cpu_seconds_total", "cpu"),
+            column("thinwatt_agent_rss_bytes", "rss"),
+            column("thinwatt_agent_spool_rows", "spool_rows"),
+        ]
+
+    def _family(self, name: str, key: tuple[object, ...], labels: object, values: Floats) -> Family:
+        return Family(CATALOGUE[name], self._labels(name, key, labels), values)
+
+    def _labels(self, name: str, key: tuple[object, ...], make: object) -> LabelSet:
+        kept = self._label_sets.get(name)
+        if kept is None or kept[0] != key:
+            assert callable(make)
+            kept = self._label_sets[name] = (key, label_set(name, make()))
+        return kept[1]
+
+
+def _shown_alone(rule: PerDevice, kind: str) -> bool:
+    return rule == "all" or (rule == "hosts" and kind in NO_ENDPOINT)
+
+
+def label_set(name: str, rows: Sequence[dict[str, str]]) -> LabelSet:
+    """Return the labels of a family's rows in the order of the catalogue, escaped."""
+    order = CATALOGUE[name].labels
+    return LabelSet([",".join(f'{key}="{_escaped(row[key])}"' for key in order) for row in rows])
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _small(name: str, rows: Sequence[tuple[dict[str, str], float]]) -> Family:
+    return Family(CATALOGUE[name], label_set(name, [labels for labels, _ in rows]), np.array([v for _, v in rows]))

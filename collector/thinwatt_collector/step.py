@@ -1,0 +1,100 @@
+"""The order of things: accept → count → commit → answer → publish.
+
+``take`` sorts what arrived; ``commit`` turns it into one transaction. Only what the ledger has committed is answered
+and shown. When a commit fails, or nobody knows whether it did, everything of the step is dropped, the streams are read
+from the ledger again and the agents send again: the ledger alone says what is booked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from thinwatt_agent import wire
+from thinwatt_collector import decode
+from thinwatt_collector.book import Event
+from thinwatt_collector.booking import Booking, Intensity, Reply, Tallies, refusal
+from thinwatt_collector.decode import Rejected
+from thinwatt_collector.fleet import Fleet, ModelOf
+from thinwatt_collector.ledger import Ledger
+from thinwatt_collector.receive import Message
+
+
+class Step:
+    """The collector's state machine between socket and ledger. One thread."""
+
+    def __init__(self, ledger: Ledger, model_of: ModelOf, intensity: Intensity) -> None:
+        self.ledger = ledger
+        self._model_of = model_of
+        self._intensity = intensity
+        self._hellos: dict[str, wire.Hello] = {}
+        self.fleet = Fleet(ledger.dimensions(), model_of, intensity.method)
+        self._frames: list[tuple[Message, int]] = []
+        self._events: list[Event] = []
+        self.uncommitted_bytes = 0
+        self.oldest_uncommitted: int | None = None
+        self.tallies = Tallies()
+
+    def take(self, messages: Iterable[Message]) -> list[Reply]:
+        """Sort messages that arrived: frames wait for the commit, hellos are learnt, the rest is refused by name."""
+        replies = []
+        for message in messages:
+            found = decode.checked(message)
+            if isinstance(found, Rejected):
+                replies.append(refusal(found, self.tallies))
+                continue
+            version, kind = found
+            if kind == wire.HELLO:
+                replies.extend(self._hello(message))
+            elif bytes(message.data[40:48]) not in self.fleet.schemas:
+                error = wire.WireError("unknown_schema", "send the hello that describes these rows")
+                replies.append(refusal(Rejected(message, decode.stream_of(message), error), self.tallies))
+            else:
+                self._frames.append((message, version))
+                self.uncommitted_bytes += len(message.data)
+                if self.oldest_uncommitted is None:
+                    self.oldest_uncommitted = message.received
+        return replies
+
+    def _hello(self, message: Message) -> list[Reply]:
+        try:
+            hello = wire.decode_hello(message.data)
+            if not self.fleet.learn_schema(message.agent, hello.schema):
+                raise wire.WireError("bad_schema", "this agent has sent too many different schemas; restart collector")
+        except wire.WireError as error:
+            return [refusal(Rejected(message, bytes(16), error), self.tallies)]
+        self._hellos[message.agent] = hello
+        self.fleet.describe_machine(message.agent, hello.machine, hello.schema)
+        return []
+
+    def commit(self, now: int) -> list[Reply]:
+        """Book what was taken and return the answers.
+
+        Args:
+            now: the collector's UTC [ns].
+
+        Raises:
+            LedgerError: nobody knows whether it was booked; call :meth:`rebuild` before anything else. What was taken
+                is forgotten, the agents send it again.
+        """
+        frames, self._frames = self._frames, []
+        events, self._events = self._events, []
+        self.uncommitted_bytes, self.oldest_uncommitted = 0, None
+        return Booking(self.fleet, self.ledger, self._intensity, self.tallies, now).run(frames, events)
+
+    def rebuild(self) -> None:
+        """Throw the fleet away and read it from the ledger again: after a commit that failed or may have happened.
+
+        Raises:
+            LedgerError: the ledger is still out of reach; the old fleet stays as it was, for the readers.
+        """
+        self.ledger.reopen()
+        fleet = Fleet(self.ledger.dimensions(), self._model_of, self._intensity.method)
+        for agent, hello in self._hellos.items():
+            if fleet.learn_schema(agent, hello.schema):
+                fleet.describe_machine(agent, hello.machine, hello.schema)
+        fleet.recall(self.fleet)
+        self.fleet = fleet
+
+    def note(self, event: Event) -> None:
+        """Have an event written with the next commit."""
+        self._events.append(event)
