@@ -1,0 +1,354 @@
+"""From what a meter says to joules since tick 0: the only place that decides wrap, restart, torn read and gap.
+
+Pure: no file, no clock. Three accumulators: :class:`EnergyCounter` for registers that count energy,
+:class:`PowerGauge` for readings of power and :class:`Tally` for any other counter (bytes, CPU seconds).
+
+A reading of a register has one of five outcomes (METHOD §1):
+
+``advance``  it rose by no more than the stated maximum power allows: the difference counts.
+``wrap``     it fell, its range is known, the machine did not sleep in between and the implied power is plausible.
+``restart``  it starts again from elsewhere (another boot, a reset): nothing is counted for the interval.
+``failed``   no number, a number out of range, or one that the next good reading gives the lie (a torn read): the
+             sample is missing, the state is kept, and the next good reading covers both intervals.
+``gap``      longer than ``max_gap``, or long enough to hold a whole turn of the register: the energy is unknown but
+             for a lower bound, nothing is counted.
+
+What one reading cannot decide, the next one does. A fall that is no clear wrap, and a rise that no machine makes, are
+held back as a *candidate*. If the next good reading goes on from the candidate, that was a restart (or the wrap it
+might have been); if it goes on from the reading before, the candidate was torn, and nothing of it is counted. So the
+cumulative columns may lag by a sample; they are never wrong. A torn read is the head of a decimal number: that settles
+the case in which both are plausible, which only small registers meet.
+
+Covered time is the time of the intervals that were counted; everything else that elapsed is uncovered.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+EventKind = Literal["wrap", "restart", "failed", "gap"]
+EVENTS: Final[tuple[EventKind, ...]] = ("wrap", "restart", "failed", "gap")
+Relation = Literal["advance", "wrap", "restart", "gap", "same", "odd"]
+
+SUSPEND: Final = 500_000_000
+"""Boottime that outruns the monotonic clock by more [ns] between two readings was spent asleep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One look at the clocks of a machine, in ns; read once a tick."""
+
+    boottime: int
+    monotonic: int
+    utc: int
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is known of a register beside its readings.
+
+    ``unit`` [J] is the energy of one count; ``range`` [counts] is what is added at a fall (None: not known, so a fall
+    is never a wrap); ``max_power`` [W] is the highest power that is believed; ``max_gap`` [ns].
+    """
+
+    unit: float
+    range: int | None
+    max_power: float
+    max_gap: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A good reading [counts] and its instant."""
+
+    value: int
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something other than an advance. ``at_least`` [J] is the lower bound that a gap leaves."""
+
+    kind: EventKind
+    at: Instant
+    at_least: float = 0.0
+
+
+def elapsed(a: Instant, b: Instant) -> int:
+    """Time from ``a`` to ``b`` [ns], never negative: boottime in one boot, the wall clock across boots."""
+    if another_boot(a, b):
+        return max(0, b.utc - a.utc)
+    return b.boottime - a.boottime
+
+
+def another_boot(a: Instant, b: Instant) -> bool:
+    """Whether the machine started between the two; a boottime that went back says so too."""
+    return a.boot_id != b.boot_id or b.boottime < a.boottime
+
+
+def slept(a: Instant, b: Instant) -> bool:
+    """Whether the machine was suspended between two instants of one boot."""
+    return (b.boottime - a.boottime) - (b.monotonic - a.monotonic) > SUSPEND
+
+
+def relation(a: Point, b: Point, limits: Limits) -> tuple[Relation, int]:
+    """How reading ``b`` can follow reading ``a``, and the counts between them (the lower bound for a gap).
+
+    >>> def at(s): return Instant(s * 10**9, s * 10**9, 0, "boot")
+    >>> rapl = Limits(unit=1e-6, range=262143328850, max_power=600.0, max_gap=30 * 10**9)
+    >>> relation(Point(262100000000, at(1)), Point(56671150, at(2)), rapl)
+    ('wrap', 100000000)
+    """
+    if another_boot(a.at, b.at):
+        return "restart", 0
+    dt = b.at.boottime - a.at.boottime
+    if dt == 0:
+        return "same", 0
+    rise = b.value - a.value
+    possible = dt * 1e-9 * limits.max_power / limits.unit
+    if dt > limits.max_gap or (limits.range is not None and possible >= limits.range):
+        return "gap", rise if rise >= 0 else b.value
+    if 0 <= rise <= possible:
+        return "advance", rise
+    if rise < 0 and limits.range is not None and not slept(a.at, b.at) and rise + limits.range <= possible:
+        return "wrap", rise + limits.range
+    return "odd", 0
+
+
+def torn(a: Point, b: Point, limits: Limits) -> bool:
+    """Whether ``b`` may be the head of a number that could have been read then: ``2000`` of ``200000000``, or 0.
+
+    >>> slow = Limits(unit=1e-6, range=None, max_power=40.0, max_gap=30 * 10**9)
+    >>> start, after = Instant(0, 0, 0, ""), Instant(10**10, 10**10, 0, "")
+    >>> [torn(Point(200_000_000, start), Point(v, after), slow) for v in (20004, 0, 95, 700_000_000)]
+    [True, True, False, False]
+    """
+    if b.value == 0:
+        return True
+    high = a.value + int((b.at.boottime - a.at.boottime) * 1e-9 * limits.max_power / limits.unit)
+    if limits.range is not None:
+        high = min(high, limits.range)
+    head, width = b.value * 10, 10
+    while head <= high:
+        if head + width > a.value:
+            return True
+        head, width = head * 10, width * 10
+    return False
+
+
+class EnergyCounter:
+    """Joules and covered seconds since tick 0 of a register, from its readings."""
+
+    __slots__ = ("candidate", "counts", "covered", "events", "last", "limits")
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.counts = 0
+        self.covered = 0
+        self.last: Point | None = None
+        self.candidate: Point | None = None
+        self.events: list[Event] = []
+
+    @property
+    def joules(self) -> float:
+        """Energy counted since tick 0 [J]."""
+        return self.counts * self.limits.unit
+
+    def read(self, value: float | None, now: Instant) -> None:
+        """Take the reading of this tick [counts]; None says that it failed."""
+        if value is None or not 0 <= value <= (math.inf if self.limits.range is None else self.limits.range):
+            self.events.append(Event("failed", now))
+            return
+        point = Point(int(value), now)
+        if self.last is None:
+            self.last = point
+        elif self.candidate is None:
+            self._take(self.last, point)
+        else:
+            self._decide(self.last, self.candidate, point)
+
+    def settle(self) -> None:
+        """Decide about a candidate that no reading will confirm: at the end of a recording, and before a gap."""
+        last, candidate = self.last, self.candidate
+        if last is None or candidate is None:
+            return
+        if candidate.value > last.value or (candidate.value and torn(last, candidate, self.limits)):
+            self._reject(candidate)
+        else:
+            self._adopt(last, candidate)
+
+    def _take(self, last: Point, point: Point) -> None:
+        how, counts = relation(last, point, self.limits)
+        if how == "same":
+            return
+        if how == "odd" or (how == "wrap" and torn(last, point, self.limits)):
+            self.candidate = point
+            return
+        if how == "gap":
+            self.events.append(Event("gap", point.at, counts * self.limits.unit))
+        elif how == "restart":
+            self.events.append(Event("restart", point.at))
+        else:
+            self._count(how, counts, last, point)
+        self.last = point
+
+    def _decide(self, last: Point, candidate: Point, point: Point) -> None:
+        onward = relation(candidate, point, self.limits)[0]
+        if onward == "same":
+            return
+        wrapped = relation(last, candidate, self.limits)[0] == "wrap"
+        goes_on = onward in ("advance", "wrap")
+        goes_back = relation(last, point, self.limits)[0] in ("advance", "wrap")
+        spoilt = candidate.value > last.value or torn(last, candidate, self.limits)
+        if goes_on and (wrapped or not (goes_back and spoilt)):
+            self._adopt(last, candidate)
+        elif onward in ("gap", "restart"):
+            self.settle()
+        else:
+            self._reject(candidate)
+        self._take(self.last or point, point)
+
+    def _adopt(self, last: Point, candidate: Point) -> None:
+        how, counts = relation(last, candidate, self.limits)
+        if how == "wrap":
+            self._count(how, counts, last, candidate)
+        else:
+            self.events.append(Event("restart", candidate.at))
+        self.last, self.candidate = candidate, None
+
+    def _reject(self, candidate: Point) -> None:
+        self.events.append(Event("failed", candidate.at))
+        self.candidate = None
+
+    def _count(self, how: Relation, counts: int, last: Point, point: Point) -> None:
+        self.counts += counts
+        self.covered += point.at.boottime - last.at.boottime
+        if how == "wrap":
+            self.events.append(Event("wrap", point.at))
+
+    def state(self, boot_id: str) -> list[list[int]] | None:
+        """What a new process needs to go on: the last reading and, where there is one, the candidate."""
+        points = [p for p in (self.last, self.candidate) if p is not None]
+        if not points or points[0].at.boot_id != boot_id:
+            return None
+        return [[p.value, p.at.boottime, p.at.monotonic, p.at.utc] for p in points]
+
+    def restore(self, state: Any, boot_id: str) -> None:
+        """Go on from what :meth:`state` gave, with nothing counted yet."""
+        points = [Point(int(v), Instant(int(b), int(m), int(u), boot_id)) for v, b, m, u in state]
+        self.last, self.candidate = points[0], points[1] if len(points) > 1 else None
+
+
+class _Last:
+    """The last reading of a counter or gauge, and how a new process takes it over."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last: tuple[float, Instant] | None = None
+
+    def state(self, boot_id: str) -> list[float] | None:
+        """The last reading and its instant."""
+        if self.last is None or self.last[1].boot_id != boot_id:
+            return None
+        value, at = self.last
+        return [value, at.boottime, at.monotonic, at.utc]
+
+    def restore(self, state: Any, boot_id: str) -> None:
+        """Go on from what :meth:`state` gave, with nothing counted yet."""
+        value, boottime, monotonic, utc = state
+        self.last = (value, Instant(int(boottime), int(monotonic), int(utc), boot_id))
+
+
+class PowerGauge(_Last):
+    """Joules and covered seconds of a reading of power: trapezoids over the measured time between good readings.
+
+    Not a number says that there is nothing to measure now (a battery on mains): no event, and the next reading starts
+    anew. None, a negative power or one beyond ``max_power`` [W] is a failed read.
+    """
+
+    __slots__ = ("covered", "events", "joules", "max_gap", "max_power")
+
+    def __init__(self, max_power: float, max_gap: int) -> None:
+        super().__init__()
+        self.max_power = max_power
+        self.max_gap = max_gap
+        self.joules = 0.0
+        self.covered = 0
+        self.events: list[Event] = []
+
+    def read(self, value: float | None, now: Instant) -> None:
+        """Take the power of this tick [W]."""
+        if value is not None and math.isnan(value):
+            self.last = None
+        elif value is None or not 0 <= value <= self.max_power:
+            self.events.append(Event("failed", now))
+        elif self.last is None:
+            self.last = (value, now)
+        else:
+            self._join(*self.last, value, now)
+
+    def settle(self) -> None:
+        """Nothing is ever held back here."""
+
+    def _join(self, before: float, then: Instant, value: float, now: Instant) -> None:
+        if another_boot(then, now):
+            self.events.append(Event("restart", now))
+        elif now.boottime == then.boottime:
+            return
+        elif now.boottime - then.boottime > self.max_gap or slept(then, now):
+            self.events.append(Event("gap", now))
+        else:
+            dt = now.boottime - then.boottime
+            self.joules += (before + value) / 2 * dt * 1e-9
+            self.covered += dt
+        self.last = (value, now)
+
+
+class Tally(_Last):
+    """Any other counter since tick 0: rises add up; a fall or another boot is a new beginning; no gap."""
+
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total: float = 0
+
+    def read(self, value: float | None, now: Instant) -> None:
+        """Take the reading of this tick; None and not a number keep the state."""
+        if value is None or not math.isfinite(value):
+            return
+        if self.last is not None and not another_boot(self.last[1], now) and value > self.last[0]:
+            self.total += value - self.last[0]
+        self.last = (value, now)
+
+
+class Integral(_Last):
+    """A gauge times time: CPUs into CPU seconds, sessions into session seconds.
+
+    ``awake`` takes the time that the machine was awake and knows no gap: what is compared with kernel counters, which
+    stand still in suspend and miss nothing. Otherwise gaps longer than ``max_gap`` [ns] and suspends are left out.
+    """
+
+    __slots__ = ("awake", "max_gap", "total")
+
+    def __init__(self, max_gap: int, awake: bool = False) -> None:
+        super().__init__()
+        self.max_gap = max_gap
+        self.awake = awake
+        self.total = 0.0
+
+    def read(self, value: float | None, now: Instant) -> None:
+        """Take the gauge of this tick; None and not a number keep the state."""
+        if value is None or not math.isfinite(value):
+            return
+        if self.last is not None and not another_boot(self.last[1], now):
+            before, then = self.last
+            if self.awake:
+                self.total += (before + value) / 2 * max(0, now.monotonic - then.monotonic) * 1e-9
+            elif now.boottime - then.boottime <= self.max_gap and not slept(then, now):
+                self.total += (before + value) / 2 * (now.boottime - then.boottime) * 1e-9
+        self.last = (value, now)

@@ -1,0 +1,154 @@
+"""Where readings come from: one file a source, and dropping the file in is the registration.
+
+A source is a module of this package with one function::
+
+    def probe(root: Path, options: Mapping[str, Any]) -> Read | None
+
+It looks at the machine below ``root`` and returns what it can read there, or None when there is nothing (absent,
+quiet). It raises :class:`Denied` with the command that would allow it. ``Read.specs`` says once what each value is;
+``Read.values(now)`` returns one value a spec at every tick: a number, None where this reading failed, or not a number
+where there is nothing to measure now. An ``OSError`` or ``ValueError`` from it fails all of them for this tick; any
+other exception is a bug, and turns that source off.
+
+A module says of itself: its docstring's first line (what it reads), ``ABSENT`` (what absence means and what may help)
+and ``OPTIONS`` (the keys of its table in the configuration).
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from thinwatt_agent.counters import Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A key of a source's table in the configuration: its default, its unit and a comment for people."""
+
+    key: str
+    default: bool | int | float | str
+    comment: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """A register that counts energy. ``key`` names it on this machine for ever, ``part`` names it for people."""
+
+    key: str
+    part: str
+    unit: float
+    range: int | None
+    max_power: float
+    scope: str
+    basis: str
+    total: bool = True
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """A reading of power [W], integrated here."""
+
+    key: str
+    part: str
+    max_power: float
+    scope: str
+    basis: str
+    total: bool = True
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Any other counter; ``scale`` turns its readings into ``unit``."""
+
+    quantity: str
+    unit: str
+    part: str = ""
+    scale: float = 1.0
+    source: str = ""
+
+    @property
+    def key(self) -> str:
+        """The counter's name on this machine."""
+        return f"{self.quantity} {self.part}"
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A reading that is sent as it is."""
+
+    quantity: str
+    unit: str
+    part: str = ""
+    source: str = ""
+
+    @property
+    def key(self) -> str:
+        """The gauge's name on this machine."""
+        return f"{self.quantity} {self.part}"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A gauge that is sent as its integral over time; ``awake``: see :class:`thinwatt_agent.counters.Integral`."""
+
+    quantity: str
+    unit: str
+    part: str = ""
+    awake: bool = False
+    source: str = ""
+
+    @property
+    def key(self) -> str:
+        """The integral's name on this machine."""
+        return f"{self.quantity} {self.part}"
+
+
+Spec = Energy | Power | Count | Gauge | Held
+Values = Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a source reads here: what its values are, and the function that reads them."""
+
+    specs: tuple[Spec, ...]
+    values: Callable[[Instant], Values]
+
+
+class Denied(Exception):  # noqa: N818 - an outcome by name, as absent and failed are, not an error of ours
+    """The source is there and may not be read; ``remedy`` is the command that would allow it."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.remedy = remedy
+
+
+def names() -> list[str]:
+    """Return the names of all sources."""
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+
+def module(name: str) -> ModuleType:
+    """Return the module of a source."""
+    return import_module(f"{__name__}.{name}")
+
+
+def options(name: str) -> tuple[Option, ...]:
+    """Return the keys that a source knows in its table of the configuration, ``enabled`` first."""
+    source = module(name)
+    enabled = Option("enabled", bool(getattr(source, "ENABLED", True)), "read this source")
+    return (enabled, *getattr(source, "OPTIONS", ()))
+
+
+def option(options: Mapping[str, Any], known: Sequence[Option], key: str) -> Any:
+    """Return the value of a key, its default where it isn't given."""
+    return options[key] if key in options else next(o.default for o in known if o.key == key)
