@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Objects = NDArray[np.object_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +63,34 @@ class StreamRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamRows:
+    """Rows of streams as columns, named as in the ledger; bytes and texts in object arrays."""
+
+    agent: Objects
+    stream: Objects
+    schema_id: Objects
+    boot: Objects
+    base: Ints
+    pos: Ints
+    t_pos: Ints
+    utc_offset: Ints
+    uncertain: NDArray[np.bool_]
+    seen: Ints
+    state: Objects
+
+    def at(self, chosen: NDArray[np.bool_]) -> StreamRows:
+        """Return the chosen rows."""
+        return StreamRows(*(getattr(self, name)[chosen] for name in StreamRows.__dataclass_fields__))
+
+
+@dataclass(frozen=True, slots=True)
 class Moves:
-    """Streams whose position moves: index (ours), identity, old position, and the new row."""
+    """Streams whose position moves: index (ours), old position, the new rows, and whether the ledger has them yet."""
 
     index: Ints
     old: Ints
-    rows: Sequence[StreamRow]
+    rows: StreamRows
+    saved: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +114,6 @@ class Transaction:
     devices: Sequence[tuple[int, str, str, str, str, bool]] = ()
     sources: Sequence[tuple[int, str, str, str, str]] = ()
     labels: Sequence[tuple[int, str, str]] = ()
-    new_streams: Sequence[StreamRow] = ()
     events: Sequence[Event] = field(default_factory=tuple)
 
     @property
@@ -147,6 +170,13 @@ def merged_totals(totals: Totals) -> tuple[Ints, Floats]:
     starts = _starts(label)
     amount = np.add.reduceat(totals.amount[order], starts) if len(starts) else totals.amount[:0]
     return label[starts], amount
+
+
+def objects(values: Sequence[Any]) -> Objects:
+    """Return an object array of ``values`` as they are."""
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out
 
 
 def _starts(*keys: Ints) -> Ints:

@@ -7,14 +7,14 @@ the transaction fails the caller throws the fleet's streams away and reads them 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
 
 from thinwatt_agent import wire
 from thinwatt_collector import accept, book, clock, counting, decode
-from thinwatt_collector.book import Energy, Event, Ints, Moves, StreamRow, Totals, Transaction
+from thinwatt_collector.book import Energy, Event, Ints, StreamRow, Totals, Transaction
 from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
 from thinwatt_collector.fleet import Fleet, Placed
@@ -320,17 +320,14 @@ class Booking:
         fleet = self.fleet
         index = np.array(sorted(self.old_position, key=lambda n: fleet.stream_rows[n][:2]), np.int64)
         old = np.array([self.old_position[n] for n in index.tolist()], np.int64)
-        rows = [fleet.row_of(n) for n in index.tolist()]
-        saved = fleet.stream["saved"][index].tolist()
         return Transaction(
-            moves=Moves(index, old, rows),
+            moves=fleet.moves(index, old),
             energy=book.concat_energy(self.energy),
             totals=book.concat_totals(self.totals),
             schemas=list(fleet.unsaved.schemas.items()),
             devices=[(d.id, d.name, d.agent, d.kind, d.model, d.simulated) for d in fleet.unsaved.devices.values()],
             sources=[(i, k.source, k.part, k.scope, k.basis) for i, k in fleet.unsaved.sources],
             labels=fleet.totals.unsaved(),
-            new_streams=[replace(r, position=0) for r, known in zip(rows, saved, strict=True) if not known],
             events=events,
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent.wire import Schema, WireError, schema_of
-from thinwatt_collector.book import StreamRow
+from thinwatt_collector.book import Moves, StreamRow, StreamRows, objects
 from thinwatt_collector.clock import Pin
 from thinwatt_collector.counting import WINNERS, DeviceModels
 from thinwatt_collector.labels import Family, Totals
@@ -186,23 +186,41 @@ class Fleet:
         self.stream["place"][number] = at
         self.stream_layout[number] = schema
 
-    def row_of(self, number: int) -> StreamRow:
-        """Return a stream's row as the ledger is to hold it."""
-        agent, stream, boot = self.stream_rows[number]
-        s, schema = self.stream, self.stream_layout[number]
-        return StreamRow(
-            agent=agent,
-            stream=stream,
-            schema=schema,
-            boot=boot,
-            base=int(s["base"][number]),
-            position=int(s["pos"][number]),
-            position_time=int(s["t_pos"][number]),
-            utc_offset=int(s["offset"][number]),
-            uncertain=bool(s["uncertain"][number]),
-            seen=int(s["seen"][number]),
-            state=self.layouts[schema].rows["state"][s["place"][number]].tobytes(),
+    def moves(self, index: Ints, old: Ints) -> Moves:
+        """Return the streams ``index`` as the ledger is to hold them.
+
+        Args:
+            index: numbers of streams.
+            old: the position that the ledger is expected to have for each.
+        """
+        s, numbers = self.stream, index.tolist()
+        names = [self.stream_rows[n] for n in numbers]
+        rows = StreamRows(
+            agent=objects([agent for agent, _, _ in names]),
+            stream=objects([stream for _, stream, _ in names]),
+            schema_id=objects([self.stream_layout[n] for n in numbers]),
+            boot=objects([boot for _, _, boot in names]),
+            base=s["base"][index],
+            pos=s["pos"][index],
+            t_pos=s["t_pos"][index],
+            utc_offset=s["offset"][index],
+            uncertain=s["uncertain"][index],
+            seen=s["seen"][index],
+            state=self._states(index),
         )
+        return Moves(index, old, rows, s["saved"][index])
+
+    def _states(self, index: Ints) -> NDArray[np.object_]:
+        """Return the cumulative columns of streams as bytes, schema by schema without a loop over streams."""
+        out = np.empty(len(index), object)
+        by_schema: dict[bytes, list[int]] = {}
+        for i, number in enumerate(index.tolist()):
+            by_schema.setdefault(self.stream_layout[number], []).append(i)
+        for schema, which in by_schema.items():
+            placed = self.layouts[schema]
+            states = placed.rows["state"][self.stream["place"][index[which]]]
+            out[which] = states.view(f"V{states.itemsize * placed.layout.width}").ravel().tolist()
+        return out
 
     def pin(self, number: int) -> Pin:
         """Return where a stream's boottime lies in UTC."""

@@ -19,12 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector import book
-from thinwatt_collector.book import Energy, Ints, StreamRow, Transaction
+from thinwatt_collector.book import Energy, Ints, Moves, StreamRow, StreamRows, Transaction, objects
 from thinwatt_collector.ledger import Dimensions, LedgerError
 from thinwatt_collector.ledger import statements as sql
 
 CHECKPOINT_AT: Final = "64MiB"
-STREAM_COLUMNS: Final = "agent stream schema_id boot base pos t_pos utc_offset uncertain seen state".split()
 
 
 class DuckDBLedger:
@@ -71,68 +70,58 @@ class DuckDBLedger:
         pairs = list(wanted)
         if not pairs:
             return []
-        batch = {"agent": _objects([a for a, _ in pairs]), "stream": _objects([s for _, s in pairs])}
-        rows = self._with({"wanted": batch}, lambda: self._rows(sql.STREAMS_OF.format(wanted="wanted")))
+        batch = {"agent": objects([a for a, _ in pairs]), "stream": objects([s for _, s in pairs])}
+        rows = self._batch(sql.STREAMS_OF, batch)
         return [StreamRow(a, bytes(s), bytes(i), bytes(b), *rest, bytes(state)) for a, s, i, b, *rest, state in rows]
 
     def last_rows(self, agents: Iterable[str]) -> dict[str, int]:
         names = list(agents)
-        if not names:
-            return {}
-        batch = {"wanted": {"agent": _objects(names)}}
-        return dict(self._with(batch, lambda: self._rows(sql.LAST_OF_AGENTS.format(wanted="wanted"))))
+        return dict(self._batch(sql.LAST_OF_AGENTS, {"agent": objects(names)})) if names else {}
 
     def commit(self, transaction: Transaction) -> Ints:
         try:
             self._connection.execute("BEGIN TRANSACTION")
             moved = self._write(transaction)
             self._connection.execute("COMMIT")
-        except (duckdb.Error, OSError) as error:
+        except (duckdb.Error, OSError, LedgerError) as error:
             with suppress(duckdb.Error):
                 self._connection.execute("ROLLBACK")
             raise LedgerError(f"the ledger did not take a transaction: {_line(error)}") from error
         return moved
 
     def _write(self, t: Transaction) -> Ints:
-        many = self._connection.executemany
-        for statement, rows in (
-            (sql.ADD_SCHEMA, t.schemas),
-            (sql.ADD_DEVICE, t.devices),
-            (sql.ADD_SOURCE, t.sources),
-            (sql.ADD_LABEL, t.labels),
-            (sql.ADD_EVENT, [(e.at, e.kind, e.subject, e.text) for e in t.events]),
+        for statement, names, rows in (
+            (sql.ADD_SCHEMAS, "id document", t.schemas),
+            (sql.ADD_DEVICES, "id name agent class model simulated", t.devices),
+            (sql.ADD_SOURCES, "id name part scope basis", t.sources),
+            (sql.ADD_LABELS, "id family labels", t.labels),
+            (sql.ADD_EVENTS, "utc kind subject text", [(e.at, e.kind, e.subject, e.text) for e in t.events]),
         ):
             if rows:
-                many(statement, [list(row) for row in rows])
-        if t.new_streams:
-            batch = _stream_batch(t.new_streams)
-            self._with({"streams": batch}, lambda: self._execute(sql.NEW_STREAMS.format(streams="streams")))
-        moved = self._move(t)
+                self._batch(statement, _columns(names, rows))
+        moved = self._move(t.moves)
         ours = book.of_streams(t, moved)
-        self._add(ours)
+        energy = book.merged_energy(ours.energy)
+        if len(energy.device):
+            self._batch(sql.ADD_ENERGY, {n: getattr(energy, n) for n in Energy.__dataclass_fields__ if n != "stream"})
+        label, amount = book.merged_totals(ours.totals)
+        if len(label):
+            self._batch(sql.ADD_TOTALS, {"label": label, "amount": amount})
         return moved
 
-    def _move(self, t: Transaction) -> Ints:
-        if not len(t.moves.index):
-            return t.moves.index
-        batch = {**_stream_batch(t.moves.rows), "old": t.moves.old}
-        statement = sql.MOVE.format(moves="moves")
-        found = self._with({"moves": batch}, lambda: self._execute(statement).fetchall())
-        if len(found) == len(t.moves.index):
-            return t.moves.index
-        moved = {(agent, bytes(stream)) for agent, stream in found}
-        held = [(row.agent, row.stream) in moved for row in t.moves.rows]
-        return t.moves.index[np.array(held, np.bool_)]
-
-    def _add(self, t: Transaction) -> None:
-        energy = book.merged_energy(t.energy)
-        if len(energy.device):
-            batch = {name: getattr(energy, name) for name in Energy.__dataclass_fields__ if name != "stream"}
-            self._with({"energy_batch": batch}, lambda: self._execute(sql.ADD_ENERGY.format(energy="energy_batch")))
-        label, amount = book.merged_totals(t.totals)
-        if len(label):
-            totals = {"label": label, "amount": amount}
-            self._with({"totals": totals}, lambda: self._execute(sql.ADD_TOTALS.format(totals="totals")))
+    def _move(self, moves: Moves) -> Ints:
+        """Move the positions that are as expected; new streams come in at position 0 first."""
+        if not len(moves.index):
+            return moves.index
+        if not moves.saved.all():
+            fresh = _stream_columns(moves.rows.at(~moves.saved))
+            self._batch(sql.NEW_STREAMS, {**fresh, "pos": np.zeros_like(fresh["pos"])})
+        found = self._batch(sql.MOVE, {**_stream_columns(moves.rows), "old": moves.old})
+        if len(found) == len(moves.index):
+            return moves.index
+        held = {(agent, bytes(stream)) for agent, stream in found}
+        pairs = zip(moves.rows.agent.tolist(), moves.rows.stream.tolist(), strict=True)
+        return moves.index[np.array([pair in held for pair in pairs], np.bool_)]
 
     def seal(self, before: int) -> None:
         self._transaction([(statement, [before]) for statement in sql.SEAL])
@@ -179,37 +168,26 @@ class DuckDBLedger:
         except duckdb.Error as error:
             raise LedgerError(f"the ledger did not answer: {_line(error)}") from error
 
-    def _with(self, batches: Mapping[str, dict[str, NDArray[Any]]], work: Any) -> Any:
-        for name, batch in batches.items():
-            self._connection.register(name, batch)
+    def _batch(self, statement: str, columns: Mapping[str, NDArray[Any]]) -> list[Any]:
+        """Run a statement over a batch handed over as columns and return its rows."""
+        self._connection.register("batch", dict(columns))
         try:
-            return work()
+            return self._execute(statement.format(rows="batch")).fetchall()
         finally:
-            for name in batches:
-                with suppress(duckdb.Error):
-                    self._connection.unregister(name)
+            with suppress(duckdb.Error):
+                self._connection.unregister("batch")
 
 
-def _stream_batch(rows: Sequence[StreamRow]) -> dict[str, NDArray[Any]]:
+def _stream_columns(rows: StreamRows) -> dict[str, NDArray[Any]]:
+    return {name: getattr(rows, name) for name in StreamRows.__dataclass_fields__}
+
+
+def _columns(names: str, rows: Sequence[tuple[Any, ...]]) -> dict[str, NDArray[Any]]:
+    typed = {int: np.int64, bool: np.bool_}
     return {
-        "agent": _objects([r.agent for r in rows]),
-        "stream": _objects([r.stream for r in rows]),
-        "schema_id": _objects([r.schema for r in rows]),
-        "boot": _objects([r.boot for r in rows]),
-        "base": np.array([r.base for r in rows], np.int64),
-        "pos": np.array([r.position for r in rows], np.int64),
-        "t_pos": np.array([r.position_time for r in rows], np.int64),
-        "utc_offset": np.array([r.utc_offset for r in rows], np.int64),
-        "uncertain": np.array([r.uncertain for r in rows], np.bool_),
-        "seen": np.array([r.seen for r in rows], np.int64),
-        "state": _objects([r.state for r in rows]),
+        name: np.array(values, typed[type(values[0])]) if type(values[0]) in typed else objects(values)
+        for name, values in zip(names.split(), zip(*rows, strict=True), strict=True)
     }
-
-
-def _objects(values: Sequence[Any]) -> NDArray[Any]:
-    out = np.empty(len(values), object)
-    out[:] = values
-    return out
 
 
 def _line(error: Exception) -> str:

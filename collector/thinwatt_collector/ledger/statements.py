@@ -1,6 +1,6 @@
 """The ledger's SQL, one text for every engine.
 
-``{moves}`` and its like stand for the batch of the transaction, in whatever form the engine reads a batch best.
+``{rows}`` stands for the batch that a statement takes, in whatever form the engine reads a batch best.
 No ``date_bin``, no division, no quantiles, NULL never NaN: what the two dialects do alike.
 """
 
@@ -12,36 +12,36 @@ COLUMNS: Final = "joules, variance, bias, covered"
 
 NEW_STREAMS: Final = """
 INSERT INTO stream SELECT agent, stream, schema_id, boot, base, pos, t_pos, utc_offset, uncertain, seen, state
-FROM {streams} ON CONFLICT (agent, stream) DO NOTHING
+FROM {rows} ON CONFLICT (agent, stream) DO NOTHING
 """
 
 MOVE: Final = """
 UPDATE stream SET pos = m.pos, t_pos = m.t_pos, utc_offset = m.utc_offset, uncertain = m.uncertain, seen = m.seen,
     schema_id = m.schema_id, state = m.state
-FROM {moves} AS m WHERE stream.agent = m.agent AND stream.stream = m.stream AND stream.pos = m.old
+FROM {rows} AS m WHERE stream.agent = m.agent AND stream.stream = m.stream AND stream.pos = m.old
 RETURNING stream.agent, stream.stream
 """
 
 ADD_ENERGY: Final = f"""
-INSERT INTO open_slot (device, slot, source, {COLUMNS}) SELECT device, slot, source, {COLUMNS} FROM {{energy}}
+INSERT INTO open_slot (device, slot, source, {COLUMNS}) SELECT device, slot, source, {COLUMNS} FROM {{rows}}
 ON CONFLICT (device, slot, source) DO UPDATE SET joules = open_slot.joules + excluded.joules,
     variance = open_slot.variance + excluded.variance, bias = open_slot.bias + excluded.bias,
     covered = open_slot.covered + excluded.covered
 """
 
 ADD_TOTALS: Final = """
-INSERT INTO booked (label, total) SELECT label, amount FROM {totals}
+INSERT INTO booked (label, total) SELECT label, amount FROM {rows}
 ON CONFLICT (label) DO UPDATE SET total = booked.total + excluded.total
 """
 
-ADD_SCHEMA: Final = "INSERT INTO wire_schema VALUES (?, ?) ON CONFLICT (id) DO NOTHING"
-ADD_DEVICE: Final = """
-INSERT INTO device VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET
+ADD_SCHEMAS: Final = "INSERT INTO wire_schema SELECT id, document FROM {rows} ON CONFLICT (id) DO NOTHING"
+ADD_DEVICES: Final = """
+INSERT INTO device SELECT id, name, agent, class, model, simulated FROM {rows} ON CONFLICT (id) DO UPDATE SET
     agent = excluded.agent, class = excluded.class, model = excluded.model, simulated = excluded.simulated
 """
-ADD_SOURCE: Final = "INSERT INTO source VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"
-ADD_LABEL: Final = "INSERT INTO label VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING"
-ADD_EVENT: Final = "INSERT INTO event VALUES (?, ?, ?, ?)"
+ADD_SOURCES: Final = "INSERT INTO source SELECT id, name, part, scope, basis FROM {rows} ON CONFLICT (id) DO NOTHING"
+ADD_LABELS: Final = "INSERT INTO label SELECT id, family, labels FROM {rows} ON CONFLICT (id) DO NOTHING"
+ADD_EVENTS: Final = "INSERT INTO event SELECT utc, kind, subject, text FROM {rows}"
 
 SEAL: Final = (
     f"""
@@ -54,9 +54,9 @@ FORGET_STREAMS: Final = "DELETE FROM stream WHERE seen < ?"
 
 STREAMS_OF: Final = """
 SELECT s.agent, s.stream, s.schema_id, s.boot, s.base, s.pos, s.t_pos, s.utc_offset, s.uncertain, s.seen, s.state
-FROM stream AS s JOIN {wanted} AS w ON s.agent = w.agent AND s.stream = w.stream
+FROM stream AS s JOIN {rows} AS w ON s.agent = w.agent AND s.stream = w.stream
 """
 LAST_OF_AGENTS: Final = """
-SELECT s.agent, max(s.t_pos + s.utc_offset) FROM stream AS s WHERE s.agent IN (SELECT agent FROM {wanted})
+SELECT s.agent, max(s.t_pos + s.utc_offset) FROM stream AS s WHERE s.agent IN (SELECT agent FROM {rows})
 GROUP BY s.agent
 """
