@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^ *```(?P<language>\w*)\n(?P<body>.*?)^ *```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!`)!?\[[^\]]*\]\((?P<target>[^)\s]+)\)|(?:src|srcset|href)=\"(?P<attribute>[^\"]+)\"")
 
 
@@ -41,7 +42,7 @@ def commands(page: Path) -> list[list[str]]:
     found = []
     for match in FENCE.finditer(page.read_text(encoding="utf-8")):
         if match["language"] == "sh":
-            lines = match["body"].replace("\\\n", " ").splitlines()
+            lines = match["body"].splitlines()
             found += [words for line in lines if (words := shlex.split(line, comments=True))]
     return found
 
@@ -65,19 +66,23 @@ def test_every_command_of_a_page_exists(root: Path, targets: set[str], name: str
     found = commands(root / name)
     assert found
     for words in found:
-        if words[0] == "make":
+        name = words[0].removeprefix(".venv/bin/")
+        if name == "make":
             assert {w for w in words[1:] if "=" not in w and not w.startswith("-")} <= targets, words
-        elif words[0] in {"thinwatt-agent", "thinwatt-collector"}:
-            package = words[0].replace("-", "_")
-            source = next((root / words[0].split("-")[1] / package).glob("__main__.py")).read_text(encoding="utf-8")
-            assert f'"{words[1]}"' in source, f"{words[0]} has no command {words[1]}"
+        elif name in {"thinwatt-agent", "thinwatt-collector"}:
+            assert help_of(name, words[1]), f"{name} has no command {words[1]}"
         else:
-            assert words[0] in {"git", "cd", "curl", "sudo", "pip", "python3"}, words
+            assert name == "pip", f"no test knows what {words} does"
+
+
+def help_of(program: str, command: str) -> str:
+    """Return what a command of ours says of itself."""
+    python = [sys.executable, "-m", program.replace("-", "_")]
+    return subprocess.run([*python, command, "--help"], check=True, capture_output=True, text=True).stdout
 
 
 def test_the_readme_starts_with_two_commands(root: Path) -> None:
-    first = commands(root / "README.md")[:4]
-    assert [words[0:2] for words in first] == [["git", "clone"], ["cd", "thinwatt"], ["make", "demo"], ["make", "test"]]
+    assert commands(root / "README.md")[:2] == [["make", "demo"], ["make", "test"]]
 
 
 @pytest.mark.parametrize("words", [["make", "help"], ["make", "-n", "test"], ["make", "-n", "demo"]])
