@@ -140,6 +140,12 @@ class Fleet:
             saved=(np.bool_, ()),
         )
 
+    def forget_silent(self, before: int) -> None:
+        """Empty the stream cache when most of it was last heard before ``before`` [UTC ns]: ended streams pile up."""
+        seen = self.stream["seen"]
+        if len(seen) > 64 and (seen < before).sum() > len(seen) // 2:
+            self.forget_streams()
+
     def missing(self, wanted: Iterable[tuple[str, bytes]]) -> set[tuple[str, bytes]]:
         """Return the (agent, stream) pairs that are not in memory."""
         return {pair for pair in wanted if pair not in self._streams}

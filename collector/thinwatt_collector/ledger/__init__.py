@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from thinwatt_collector.book import Ints, StreamRow, Transaction
@@ -55,3 +56,21 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Close; what was committed is durable already."""
+
+
+def open_ledger(where: str, memory: float) -> Ledger:
+    """Return the ledger at ``where``, made or migrated if need be.
+
+    Args:
+        where: ``duckdb:PATH``.
+        memory: what the engine may use [B].
+
+    Raises:
+        LedgerError: it can't be opened.
+    """
+    from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
+
+    kind, _, path = where.partition(":")
+    if kind != "duckdb":
+        raise LedgerError(f"{where!r} is no ledger: write duckdb:PATH")
+    return DuckDBLedger(Path(path), memory_limit=f"{int(memory // 2**20)}MiB")

@@ -1,0 +1,201 @@
+"""The running collector: one thread between socket and ledger, a second one for readers.
+
+    drain → take → (every ``commit_every``) commit → answer → publish
+
+While the ledger fails nothing is answered and nothing more is received: the agents' spools hold what they have, and
+/metrics goes on showing what was committed, with /readyz saying why it is not newer.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from thinwatt_collector.book import Event
+from thinwatt_collector.config import Config
+from thinwatt_collector.control import Control
+from thinwatt_collector.factors import table
+from thinwatt_collector.fleet import ModelOf
+from thinwatt_collector.keys import AllowList
+from thinwatt_collector.ledger import LedgerError, open_ledger
+from thinwatt_collector.models import devices
+from thinwatt_collector.receive import Receiver
+from thinwatt_collector.self_metrics import Gauges, registry
+from thinwatt_collector.serve.exposition import Family
+from thinwatt_collector.snapshot import Rules, Snapshots
+from thinwatt_collector.step import Step
+
+log = logging.getLogger(__name__)
+
+SECOND: Final = 1_000_000_000
+SEAL_AFTER: Final = 20 * 60
+"""A slot is sealed 20 min after its end; late energy enters it again all the same [s]."""
+UPKEEP: Final = 60.0
+KEEP_STREAMS: Final = 400 * 86_400
+"""Stream rows are kept 400 days [s]."""
+BATCH: Final = 0.05
+"""Pause after a small drain, so that frames are handled by the dozen [s]."""
+LONGEST_RETRY: Final = 30.0
+
+
+class Collector:
+    """Everything built in one place; :meth:`turn` is one round of the loop.
+
+    Raises:
+        LedgerError, KeyFileError, ZMQError, OSError: at the start, with what to do.
+    """
+
+    def __init__(self, config: Config, secret_key: bytes, model_of: ModelOf = devices.model_of) -> None:
+        self._config = config
+        config.state.mkdir(parents=True, exist_ok=True)
+        self._allow = AllowList(config.agents)
+        self._ledger = open_ledger(config.ledger, config.ledger_memory)
+        self._step = Step(self._ledger, model_of, table.load({"zone": config.zone}))
+        self.receiver = Receiver(config.bind, secret_key, self._allow)
+        self._control = Control(config.state, {"backup": self._backup, "status": self._status})
+        self._gauges = Gauges(ledger_bytes=self._ledger.size())
+        self.registry, self._durations = registry(self._step.tallies, self.receiver.dropped, self._gauges)
+        self._snapshots = Snapshots(Rules(config.per_device, config.stale_after))
+        self._families: Sequence[Family] = ()
+        self._trouble = ""
+        self._retry = 1.0
+        self._next_try = 0.0
+        self._next_commit = time.monotonic() + config.commit_every
+        self._next_upkeep = time.monotonic() + UPKEEP
+        self._publish()
+
+    def families(self) -> Sequence[Family]:
+        """Return the families of the last committed snapshot."""
+        return self._families
+
+    def ready(self) -> tuple[bool, list[str]]:
+        """Return whether what is shown is up to date, and what a person should know."""
+        said = [f"the ledger fails: {self._trouble}"] if self._trouble else []
+        if not clock_synchronised():
+            said.append("this machine's clock is not synchronised: slots may be placed wrongly; start an NTP client")
+        conflicts = self._step.tallies.conflicts.now()
+        said += [f"two machines are alive under the name {a}: a cloned key" for a in conflicts]
+        return not self._trouble, said
+
+    def turn(self) -> None:
+        """Receive for a while; commit when it is time."""
+        now = time.monotonic()
+        left = max(0.0, self._next_commit - now)
+        if self._trouble and now < self._next_try:
+            time.sleep(min(0.2, self._next_try - now))
+        elif self._trouble and not self._recover():
+            return
+        else:
+            self._receive(min(left, 0.2))
+        self._control.serve()
+        full = self._step.uncommitted_bytes >= self._config.hold
+        if not self._trouble and (full or time.monotonic() >= self._next_commit):
+            self.commit()
+        if not self._trouble and time.monotonic() >= self._next_upkeep:
+            self._upkeep()
+
+    def _receive(self, timeout: float) -> None:
+        messages = self.receiver.drain(int(timeout * 1000), int(self._config.hold))
+        for reply in self._step.take(messages):
+            self.receiver.send(reply.route, reply.data)
+        self._gauges.uncommitted_bytes = self._step.uncommitted_bytes
+        if messages and self._step.uncommitted_bytes < self._config.hold:
+            time.sleep(min(BATCH, timeout))
+
+    def commit(self) -> None:
+        """Book what was taken, answer, publish."""
+        start = time.monotonic()
+        self._next_commit = start + self._config.commit_every
+        try:
+            with self._durations.time():
+                for reply in self._step.commit(time.time_ns()):
+                    self.receiver.send(reply.route, reply.data)
+                self._publish()
+        except LedgerError as error:
+            self._fail(error)
+            return
+        self._gauges.commits += 1
+        self._gauges.uncommitted_bytes = 0
+        self._healed()
+
+    def _healed(self) -> None:
+        if not self._gauges.ledger_up:
+            log.warning("the ledger takes transactions again")
+        self._gauges.ledger_up, self._retry = True, 1.0
+
+    def _fail(self, error: LedgerError) -> None:
+        if self._gauges.ledger_up:
+            log.error("%s; nothing is answered until it works, the agents keep what they have", error)
+        self._gauges.failed_commits += 1
+        self._gauges.ledger_up = False
+        self._trouble = str(error)
+        self._next_try = time.monotonic() + self._retry
+        self._retry = min(2 * self._retry, LONGEST_RETRY)
+
+    def _recover(self) -> bool:
+        """Open the ledger again and read the fleet from it; the next commit shows whether it holds."""
+        try:
+            self._step.rebuild()
+        except LedgerError as error:
+            self._fail(error)
+            return False
+        self._trouble = ""
+        self._next_commit = time.monotonic() + min(1.0, self._config.commit_every)
+        return True
+
+    def _publish(self) -> None:
+        step = self._step
+        conflicts = step.tallies.conflicts.now()
+        self._families = self._snapshots.of(step.fleet, step.tallies.skew, conflicts, time.time_ns())
+
+    def _upkeep(self) -> None:
+        self._next_upkeep = time.monotonic() + UPKEEP
+        now = time.time()
+        try:
+            self._ledger.seal(int(now - SEAL_AFTER) // 900)
+            self._ledger.forget_streams(int((now - KEEP_STREAMS) * SECOND))
+            self._gauges.ledger_bytes = self._ledger.size()
+        except LedgerError as error:
+            self._fail(error)
+        self._step.fleet.forget_silent(int((now - 2 * 86_400) * SECOND))
+
+    def _backup(self, request: dict[str, object]) -> dict[str, object]:
+        if self._trouble:
+            raise LedgerError(f"no backup while the ledger fails: {self._trouble}")
+        self.commit()
+        path = str(request["path"])
+        return {"path": path, "bytes": self._ledger.backup(path)}
+
+    def _status(self, _: dict[str, object]) -> dict[str, object]:
+        ready, said = self.ready()
+        return {"ready": ready, "said": said, "devices": len(self._step.fleet.devices)}
+
+    def note(self, kind: str, subject: str, text: str) -> None:
+        """Have an event written with the next commit."""
+        self._step.note(Event(time.time_ns(), kind, subject, text))
+
+    def close(self) -> None:
+        """Take what has arrived, commit, answer, close."""
+        if not self._trouble:
+            self._receive(0.0)
+            self.commit()
+        self.receiver.close()
+        self._control.close()
+        self._ledger.close()
+
+
+def clock_synchronised(state: Path = Path("/run/systemd/timesync/synchronized")) -> bool:
+    """Return whether the kernel, or the system's time service, says that this machine's clock is synchronised."""
+    import ctypes
+
+    unsynchronised = 5  # TIME_ERROR of adjtimex(2)
+    try:
+        buffer = ctypes.create_string_buffer(512)
+        return ctypes.CDLL(None, use_errno=True).adjtimex(buffer) != unsynchronised
+    except (OSError, AttributeError):
+        return state.exists()
+
+
