@@ -18,10 +18,9 @@ from thinwatt_collector.book import Event
 from thinwatt_collector.config import Config
 from thinwatt_collector.control import Control
 from thinwatt_collector.factors import table
-from thinwatt_collector.fleet import ModelOf
 from thinwatt_collector.keys import AllowList
 from thinwatt_collector.ledger import LedgerError, open_ledger
-from thinwatt_collector.models import devices
+from thinwatt_collector.models.devices import DeviceTable
 from thinwatt_collector.receive import Receiver
 from thinwatt_collector.self_metrics import Gauges, registry
 from thinwatt_collector.serve.exposition import Family
@@ -48,12 +47,12 @@ class Collector:
         LedgerError, KeyFileError, ZMQError, OSError: at the start, with what to do.
     """
 
-    def __init__(self, config: Config, secret_key: bytes, model_of: ModelOf = devices.model_of) -> None:
+    def __init__(self, config: Config, secret_key: bytes) -> None:
         self._config = config
         config.state.mkdir(parents=True, exist_ok=True)
         self._allow = AllowList(config.agents)
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
-        self._step = Step(self._ledger, model_of, table.load({"zone": config.zone}))
+        self._step = Step(self._ledger, DeviceTable.packaged().of, table.load({"zone": config.zone}))
         self.receiver = Receiver(config.bind, secret_key, self._allow)
         self._control = Control(config.state, {"backup": self._backup, "status": self._status})
         self._gauges = Gauges(ledger_bytes=self._ledger.size())
