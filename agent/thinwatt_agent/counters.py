@@ -13,11 +13,11 @@ A reading of a register has one of five outcomes (METHOD §1):
 ``gap``      longer than ``max_gap``, or long enough to hold a whole turn of the register: the energy is unknown but
              for a lower bound, nothing is counted.
 
-What one reading cannot decide, the next one does. A fall that is no clear wrap, and a rise that no machine makes, are
-held back as a *candidate*. If the next good reading goes on from the candidate, that was a restart (or the wrap it
-might have been); if it goes on from the reading before, the candidate was torn, and nothing of it is counted. So the
-cumulative columns may lag by a sample; they are never wrong. A torn read is the head of a decimal number: that settles
-the case in which both are plausible, which only small registers meet.
+What one reading cannot decide, a later one does. A fall that is no clear wrap, and a rise that no machine makes, are
+held back as *candidates*. If the next good reading goes on from the candidate, that was a restart (or the wrap it might
+have been); if it goes on from the reading before, the candidate was torn, and nothing of it is counted. So the
+cumulative columns may lag by a sample or two; they are never wrong. A torn read is the head of a decimal number, or 0:
+that settles the cases in which both are plausible, and keeps two torn reads in a row from vouching for each other.
 
 Covered time is the time of the intervals that were counted; everything else that elapsed is uncovered.
 """
@@ -108,7 +108,7 @@ def relation(a: Point, b: Point, limits: Limits) -> tuple[Relation, int]:
     if dt == 0:
         return "same", 0
     rise = b.value - a.value
-    possible = dt * 1e-9 * limits.max_power / limits.unit
+    possible = dt / 1e9 * limits.max_power / limits.unit
     if dt > limits.max_gap or (limits.range is not None and possible >= limits.range):
         return "gap", rise if rise >= 0 else b.value
     if 0 <= rise <= possible:
@@ -128,7 +128,7 @@ def torn(a: Point, b: Point, limits: Limits) -> bool:
     """
     if b.value == 0:
         return True
-    high = a.value + int((b.at.boottime - a.at.boottime) * 1e-9 * limits.max_power / limits.unit)
+    high = a.value + int((b.at.boottime - a.at.boottime) / 1e9 * limits.max_power / limits.unit)
     if limits.range is not None:
         high = min(high, limits.range)
     head, width = b.value * 10, 10
@@ -142,14 +142,14 @@ def torn(a: Point, b: Point, limits: Limits) -> bool:
 class EnergyCounter:
     """Joules and covered seconds since tick 0 of a register, from its readings."""
 
-    __slots__ = ("candidate", "counts", "covered", "events", "last", "limits")
+    __slots__ = ("candidates", "counts", "covered", "events", "last", "limits")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.counts = 0
         self.covered = 0
         self.last: Point | None = None
-        self.candidate: Point | None = None
+        self.candidates: list[Point] = []
         self.events: list[Event] = []
 
     @property
@@ -165,27 +165,27 @@ class EnergyCounter:
         point = Point(int(value), now)
         if self.last is None:
             self.last = point
-        elif self.candidate is None:
-            self._take(self.last, point)
+        elif self.candidates:
+            self._decide(self.last, point)
         else:
-            self._decide(self.last, self.candidate, point)
+            self._take(self.last, point)
 
     def settle(self) -> None:
-        """Decide about a candidate that no reading will confirm: at the end of a recording, and before a gap."""
-        last, candidate = self.last, self.candidate
-        if last is None or candidate is None:
+        """Decide about candidates that no reading will confirm: at the end of a recording, and before a gap."""
+        if self.last is None or not self.candidates:
             return
-        if candidate.value > last.value or (candidate.value and torn(last, candidate, self.limits)):
-            self._reject(candidate)
+        first = self.candidates[0]
+        if first.value and self._spoilt(self.last, first):
+            self._reject()
         else:
-            self._adopt(last, candidate)
+            self._adopt(self.last)
 
     def _take(self, last: Point, point: Point) -> None:
         how, counts = relation(last, point, self.limits)
         if how == "same":
             return
         if how == "odd" or (how == "wrap" and torn(last, point, self.limits)):
-            self.candidate = point
+            self.candidates.append(point)
             return
         if how == "gap":
             self.events.append(Event("gap", point.at, counts * self.limits.unit))
@@ -195,33 +195,47 @@ class EnergyCounter:
             self._count(how, counts, last, point)
         self.last = point
 
-    def _decide(self, last: Point, candidate: Point, point: Point) -> None:
-        onward = relation(candidate, point, self.limits)[0]
+    def _decide(self, last: Point, point: Point) -> None:
+        first = self.candidates[0]
+        onward = relation(self.candidates[-1], point, self.limits)[0]
         if onward == "same":
             return
-        wrapped = relation(last, candidate, self.limits)[0] == "wrap"
-        goes_on = onward in ("advance", "wrap")
-        goes_back = relation(last, point, self.limits)[0] in ("advance", "wrap")
-        spoilt = candidate.value > last.value or torn(last, candidate, self.limits)
+        direct = relation(last, point, self.limits)[0]
+        goes_on, goes_back = onward in ("advance", "wrap"), direct in ("advance", "wrap")
+        wrapped = relation(last, first, self.limits)[0] == "wrap"
+        spoilt = self._spoilt(last, first)
+        if goes_on and not goes_back and spoilt and direct == "odd" and torn(last, point, self.limits):
+            self.candidates.append(point)
+            return
         if goes_on and (wrapped or not (goes_back and spoilt)):
-            self._adopt(last, candidate)
+            self._adopt(last)
         elif onward in ("gap", "restart"):
             self.settle()
         else:
-            self._reject(candidate)
+            self._reject()
         self._take(self.last or point, point)
 
-    def _adopt(self, last: Point, candidate: Point) -> None:
-        how, counts = relation(last, candidate, self.limits)
-        if how == "wrap":
-            self._count(how, counts, last, candidate)
-        else:
-            self.events.append(Event("restart", candidate.at))
-        self.last, self.candidate = candidate, None
+    def _spoilt(self, last: Point, point: Point) -> bool:
+        """Whether a reading looks like a bad read rather than a register that starts again."""
+        return point.value > last.value or torn(last, point, self.limits)
 
-    def _reject(self, candidate: Point) -> None:
-        self.events.append(Event("failed", candidate.at))
-        self.candidate = None
+    def _adopt(self, last: Point) -> None:
+        """The candidates were real: the first is a wrap or a restart, the others went on from it."""
+        first, *others = self.candidates
+        self.candidates = []
+        how, counts = relation(last, first, self.limits)
+        if how == "wrap":
+            self._count(how, counts, last, first)
+        else:
+            self.events.append(Event("restart", first.at))
+        self.last = first
+        for point in others:
+            self._take(self.last, point)
+
+    def _reject(self) -> None:
+        """The candidates were bad reads: the state is kept."""
+        self.events += [Event("failed", point.at) for point in self.candidates]
+        self.candidates = []
 
     def _count(self, how: Relation, counts: int, last: Point, point: Point) -> None:
         self.counts += counts
@@ -230,16 +244,16 @@ class EnergyCounter:
             self.events.append(Event("wrap", point.at))
 
     def state(self, boot_id: str) -> list[list[int]] | None:
-        """What a new process needs to go on: the last reading and, where there is one, the candidate."""
-        points = [p for p in (self.last, self.candidate) if p is not None]
-        if not points or points[0].at.boot_id != boot_id:
+        """What a new process needs to go on: the last reading and the candidates."""
+        if self.last is None or self.last.at.boot_id != boot_id:
             return None
+        points = [self.last, *self.candidates]
         return [[p.value, p.at.boottime, p.at.monotonic, p.at.utc] for p in points]
 
     def restore(self, state: Any, boot_id: str) -> None:
         """Go on from what :meth:`state` gave, with nothing counted yet."""
         points = [Point(int(v), Instant(int(b), int(m), int(u), boot_id)) for v, b, m, u in state]
-        self.last, self.candidate = points[0], points[1] if len(points) > 1 else None
+        self.last, self.candidates = points[0], points[1:]
 
 
 class _Last:
@@ -303,7 +317,7 @@ class PowerGauge(_Last):
             self.events.append(Event("gap", now))
         else:
             dt = now.boottime - then.boottime
-            self.joules += (before + value) / 2 * dt * 1e-9
+            self.joules += (before + value) / 2 * dt / 1e9
             self.covered += dt
         self.last = (value, now)
 
@@ -348,7 +362,7 @@ class Integral(_Last):
         if self.last is not None and not another_boot(self.last[1], now):
             before, then = self.last
             if self.awake:
-                self.total += (before + value) / 2 * max(0, now.monotonic - then.monotonic) * 1e-9
+                self.total += (before + value) / 2 * max(0, now.monotonic - then.monotonic) / 1e9
             elif now.boottime - then.boottime <= self.max_gap and not slept(then, now):
-                self.total += (before + value) / 2 * (now.boottime - then.boottime) * 1e-9
+                self.total += (before + value) / 2 * (now.boottime - then.boottime) / 1e9
         self.last = (value, now)

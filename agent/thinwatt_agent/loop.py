@@ -309,7 +309,7 @@ class Sampler:
         row += self._own_cost.values()
         row += [self.own.get(column.quantity, 0.0) for column in OWN]
         for source in self.sources:
-            row += (source.spent * 1e-9, source.failures)
+            row += (source.spent / 1e9, source.failures)
         return row
 
 
@@ -324,7 +324,7 @@ class _OwnCost:
         return Column("agent", "cpu", "counter", "s"), Column("agent", "rss", "gauge", "B")
 
     def values(self) -> tuple[float, float]:
-        return (time.process_time_ns() - self._start) * 1e-9, self._rss()
+        return (time.process_time_ns() - self._start) / 1e9, self._rss()
 
     def _rss(self) -> float:
         try:

@@ -54,7 +54,7 @@ class EnergyMeter:
 
     def values(self) -> tuple[float, ...]:
         """Joules, covered seconds."""
-        return self.counter.joules, self.counter.covered * 1e-9
+        return self.counter.joules, self.counter.covered / 1e9
 
 
 def _limits(spec: Energy, max_gap: int) -> Limits:

@@ -30,12 +30,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
+from math import isnan
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, TextIO
 
 from thinwatt_agent.counters import Instant, elapsed
-from thinwatt_agent.loop import SECOND, Sampler, SamplerOptions
+from thinwatt_agent.loop import OUTCOMES, SECOND, Sampler, SamplerOptions
 from thinwatt_agent.meters import EnergyMeter
 
 CLOCKS: Final = ("boottime", "monotonic", "utc")
@@ -170,9 +171,9 @@ def _parts(
 def _readings(sampler: Sampler, row: Sequence[float]) -> dict[str, dict[str, float | None]]:
     readings: dict[str, dict[str, float | None]] = {}
     for column, value in zip(sampler.schema.groups[0].columns, row, strict=True):
-        if column.source in ("load", "sessions", "textfile") and not column.scope and column.quantity != "covered":
+        if column.source != "agent" and not column.scope and column.quantity not in ("covered", *OUTCOMES):
             name = f"{column.quantity} {column.part}".strip()
-            readings.setdefault(column.source, {})[name] = value if value == value else None  # noqa: PLR0124 - NaN
+            readings.setdefault(column.source, {})[name] = None if isnan(value) else value
     return readings
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from thinwatt_agent import sources as registry
-from thinwatt_agent.loop import SECOND, Instant, Sampler, SamplerOptions, Source
+from thinwatt_agent.loop import OUTCOMES, SECOND, Instant, Sampler, SamplerOptions, Source
 from thinwatt_agent.machine import clock
 from thinwatt_agent.meters import EnergyMeter
 from thinwatt_agent.sources import Denied, Energy, Power
@@ -46,7 +46,7 @@ def once(
     }
     readings: dict[str, dict[str, Any]] = {}
     for column, value in zip(sampler.schema.groups[0].columns, row, strict=True):
-        if not column.scope and column.quantity != "covered":
+        if not column.scope and column.quantity not in ("covered", *OUTCOMES):
             name = f"{column.quantity} {column.part}".strip()
             readings.setdefault(column.source, {})[name] = {"value": _number(value), "unit": column.unit}
     result["readings"] = readings

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.agent import traces
+from tests.agent.recording import SECOND, at, record, write, zone
+from tests.conftest import Golden
+from thinwatt_agent import replay
+from thinwatt_agent.loop import SamplerOptions
+
+ROOT = Path(__file__).parents[1]
+CASES = sorted(p.parent for p in ROOT.glob("sources/*/*/0"))
+
+
+def told(folder: Path, options: SamplerOptions | None = None) -> dict[str, Any]:
+    out = StringIO()
+    assert replay.main(folder, True, options, out) == 0
+    found: dict[str, Any] = json.loads(out.getvalue())
+    return found
+
+
+def package(folder: Path, options: SamplerOptions | None = None) -> dict[str, Any]:
+    part: dict[str, Any] = told(folder, options)["sources"]["rapl"]["package-0"]
+    return part
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{p.parent.name}/{p.name}" for p in CASES])
+def test_the_recorded_machine_is_counted_as_accepted(case: Path, golden: Golden) -> None:
+    out = StringIO()
+    assert replay.main(case, True, None, out) == 0
+    golden(out.getvalue(), case / "expected.json")
+    found = json.loads(out.getvalue())
+    for parts in found["sources"].values():
+        for part in parts.values():
+            assert part["covered"] + part["uncovered"] == pytest.approx(found["elapsed"], rel=1e-12)
+
+
+def test_people_read_the_same(golden: Golden) -> None:
+    out = StringIO()
+    for case in ("wrap-of-two-ranges", "bad-reads-of-one-socket", "gap-of-several-wraps", "psys-over-all"):
+        assert replay.main(ROOT / "sources/rapl" / case, False, None, out) == 0
+    golden(out.getvalue(), ROOT / "golden/replay/people.txt")
+
+
+def trace_folder(folder: Path, trace: traces.Trace) -> Path:
+    return record(folder, ((at(5000 + t), zone("package-0", v)) for t, v in trace))
+
+
+@pytest.mark.parametrize("name", ["A", "B", "C", "D"])
+def test_the_four_traces(name: str, tmp_path: Path, golden: Golden) -> None:
+    made = {"A": traces.wraps, "B": traces.restarts, "C": traces.unreadable, "D": traces.unread_for}[name]
+    trace_folder(tmp_path, made())
+    golden(json.dumps(told(tmp_path)["sources"], indent=2) + "\n", ROOT / f"golden/replay/trace-{name}.json")
+
+
+@settings(max_examples=10)
+@given(st.integers(1, 120), st.integers(2, 58), st.sampled_from([2.0, 5.0, 10.0, 15.0]), st.data())
+def test_traces_of_the_same_kinds_with_other_numbers(power: int, when: int, dt: float, data: st.DataObject) -> None:
+    import tempfile
+
+    whole = 60 * dt * power
+    start = traces.RAPL_RANGE - data.draw(st.integers(1, round(whole * 1e6)))
+    with tempfile.TemporaryDirectory() as name:
+        part = package(trace_folder(Path(name) / "wrap", traces.wraps(power, start, dt)))
+        assert part["joules"] == pytest.approx(whole, rel=1e-12)
+        assert [e["event"] for e in part["events"]] == ["wrap"]
+        part = package(trace_folder(Path(name) / "restart", traces.restarts(power, at=when, dt=dt)))
+        assert part["joules"] == pytest.approx(whole - dt * power, rel=1e-12)
+        assert part["events"] == [{"event": "restart", "state": when}]
+        assert (part["covered"], part["uncovered"]) == (59 * dt, dt)
+
+
+def test_states_are_taken_in_numeric_order_and_keep_their_numbers(tmp_path: Path) -> None:
+    for number in range(7, 22):
+        bad = "torn" if number == 11 else 10**9 + 200_000_000 * number
+        now = at(5000 + 10 * number)
+        record_one(tmp_path / f"{number:02}", now.boottime / SECOND, zone("package-0", bad))
+    write(tmp_path, {"README.md": "not a state", "notes/1": "neither"})
+    found = told(tmp_path)
+    assert (found["states"], found["elapsed"]) == (15, 140.0)
+    assert found["sources"]["rapl"]["package-0"]["joules"] == 2800.0
+    assert found["sources"]["rapl"]["package-0"]["events"] == [{"event": "failed", "state": 11}]
+
+
+def record_one(folder: Path, boottime: float, files: dict[str, object], utc: str = "1764000000") -> None:
+    text = f'utc = {utc}\nmonotonic = {boottime}\nboottime = {boottime}\nboot_id = "b"'
+    write(folder, {"clock.toml": text, **files})
+
+
+@pytest.mark.parametrize(
+    "utc", ["1764000000", "1764000000.0", '"2025-11-24T16:00:00Z"', "2025-11-24T16:00:00Z", "2025-11-24T17:00:00+01:00"]
+)
+def test_the_wall_clock_may_be_seconds_or_a_date(utc: str, tmp_path: Path) -> None:
+    record_one(tmp_path, 5.0, {}, utc)
+    assert replay.instant(tmp_path / "clock.toml").utc == 1_764_000_000 * SECOND
+
+
+def test_clocks_keep_their_nanoseconds(tmp_path: Path) -> None:
+    write(tmp_path, {"clock.toml": "utc = 1764000000.123456789\nboottime = 86400.000000001\nmonotonic = 3"})
+    now = replay.instant(tmp_path / "clock.toml")
+    assert (now.boottime, now.monotonic, now.utc) == (86_400_000_000_001, 3 * SECOND, 1_764_000_000_123_456_789)
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (None, "clock.toml"),
+        ("boottime = ", "clock.toml"),
+        ("utc = 1\nmonotonic = 1", "boottime"),
+        ("utc = true\nboottime = 1", "utc"),
+        ('utc = "yesterday"\nboottime = 1', "utc"),
+        ("utc = nan\nboottime = 1", "utc"),
+    ],
+)
+def test_a_bad_clock_is_named(content: str | None, named: str, tmp_path: Path) -> None:
+    write(tmp_path / "0", {"clock.toml": content, "proc/stat": ""})
+    err = StringIO()
+    assert replay.main(tmp_path, True, None, StringIO(), err) == 2
+    assert named in err.getvalue()
+    assert str(tmp_path / "0") in err.getvalue()
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "."])
+def test_a_folder_that_is_no_recording_is_named(folder: str, tmp_path: Path) -> None:
+    err = StringIO()
+    assert replay.main(tmp_path / folder, True, None, StringIO(), err) == 2
+    assert str(tmp_path) in err.getvalue()
+
+
+def test_a_recording_of_another_interval_says_which_option_to_give(tmp_path: Path) -> None:
+    record(tmp_path, ((at(60 * i), zone("package-0", 10**9 * i)) for i in range(5)))
+    found = told(tmp_path)
+    assert found["sources"]["rapl"]["package-0"]["joules"] == 0
+    assert "--interval 60" in found["notes"][0]
+    assert package(tmp_path, SamplerOptions(interval=60))["joules"] == 4000.0
+    assert package(tmp_path, SamplerOptions(max_gap=60))["joules"] == 4000.0
+
+
+def test_a_machine_without_meters_is_no_error(tmp_path: Path) -> None:
+    record(tmp_path, [(at(0), {}), (at(10), {})])
+    found = told(tmp_path)
+    assert (found["sources"], found["elapsed"]) == ({}, 10.0)
