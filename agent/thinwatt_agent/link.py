@@ -172,9 +172,9 @@ class Link:
 
     def _fail(self, now: int, why: str) -> None:
         """Close, and come back later: at once to a collector not tried yet, then ever more slowly."""
-        if why != self._told:
+        if why != self._told and (self._failures or self._ready):  # one failure may be a collector that just starts
             log.warning("collector at %s: %s; rows wait in the spool", self._collector.address, why)
-        self._told = why
+            self._told = why
         self.close()
         self.order.restart()
         self._turn += 1
