@@ -244,6 +244,7 @@ def decode_hello(message: bytes | memoryview) -> Hello:
         machine = document.get("machine", {})
         if not isinstance(machine, dict):
             raise TypeError("'machine' is no object")
+        json.dumps(machine, ensure_ascii=False, allow_nan=False).encode()  # texts are texts, numbers are numbers
         schema = schema_of(document["schema"])
     except WireError:
         raise
@@ -355,7 +356,8 @@ def decode_answer(message: bytes) -> Answer:
     version, body = _body(message, ANSWER)
     if len(body) != _ANSWER.size:
         raise WireError("bad_size", f"an answer of {len(message)} bytes")
-    return Answer(*_ANSWER.unpack(body), version)
+    stream, position, utc = _ANSWER.unpack(body)
+    return Answer(stream, position, utc, version)
 
 
 def encode_refusal(refusal: Refusal) -> bytes:
