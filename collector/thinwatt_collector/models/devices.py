@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -162,3 +163,13 @@ def _at_knots(curve: dict[str, Row]) -> Watts:
         return _unknown(len(AT_KNOTS))
     loads, watts = LOAD_KNOTS[known], np.array([curve[AT_KNOTS[k]].value for k in known])
     return piecewise(LOAD_KNOTS, loads, watts)
+
+
+@cache
+def _packaged() -> DeviceTable:
+    return DeviceTable.packaged()
+
+
+def model_of(kind: str, model: str) -> DeviceModel:
+    """Return the power model of a class and a hardware model, from the table that comes with the package."""
+    return _packaged().of(kind, model)
