@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -93,6 +93,7 @@ class Fleet:
         self.schemas: dict[bytes, str] = dict(known.schemas)
         self.layouts: dict[bytes, Placed] = {}
         self.machines: dict[str, Mapping[str, Any]] = {}
+        self.descriptions = 0
         self._schemas_of: dict[str, set[bytes]] = {}
         self.sources = [SourceKey(*row[1:]) for row in known.sources]
         self._source_ids = {key: i for i, key in enumerate(self.sources)}
@@ -102,6 +103,7 @@ class Fleet:
         self._device_ids: dict[str, int] = {}
         self.device = Rows(
             kind=(np.int64, ()),
+            simulated=(np.bool_, ()),
             seen=(np.int64, ()),
             last_utc=(np.int64, ()),
             watts=(np.float64, (4,)),
@@ -219,14 +221,18 @@ class Fleet:
     def _states(self, index: Ints) -> NDArray[np.object_]:
         """Return the cumulative columns of streams as bytes, schema by schema without a loop over streams."""
         out = np.empty(len(index), object)
-        by_schema: dict[bytes, list[int]] = {}
-        for i, number in enumerate(index.tolist()):
-            by_schema.setdefault(self.stream_layout[number], []).append(i)
-        for schema, which in by_schema.items():
-            placed = self.layouts[schema]
+        for placed, which in self.by_schema(index):
             states = placed.rows["state"][self.stream["place"][index[which]]]
             out[which] = states.view(f"V{states.itemsize * placed.layout.width}").ravel().tolist()
         return out
+
+    def by_schema(self, index: Ints) -> Iterator[tuple[Placed, Ints]]:
+        """Yield each schema's layout and states, and the places in ``index`` of the streams that use it."""
+        found: dict[bytes, list[int]] = {}
+        for i, number in enumerate(index.tolist()):
+            found.setdefault(self.stream_layout[number], []).append(i)
+        for schema, which in found.items():
+            yield self.layouts[schema], np.array(which, np.int64)
 
     def pin(self, number: int) -> Pin:
         """Return where a stream's boottime lies in UTC."""
@@ -272,6 +278,7 @@ class Fleet:
     def describe_machine(self, agent: str, machine: Mapping[str, Any], schema: Schema) -> None:
         """Take a machine's description: class and model of the agent's own device and of those it reports for."""
         self.machines[agent] = machine
+        self.descriptions += 1
         others = machine.get("devices")
         others = others if isinstance(others, dict) else {}
         for group in schema.groups:
@@ -312,7 +319,7 @@ class Fleet:
             self.classes.append(device.kind)
         model = self._model_of(device.kind, device.model)
         d, at = self.device, device.id
-        d["kind"][at] = self.classes.index(device.kind)
+        d["kind"][at], d["simulated"][at] = self.classes.index(device.kind), device.simulated
         d["watts"][at] = model.watts
         d["base"][at], d["efficiency"][at] = model.base, model.efficiency
         d["u_meter"][at], d["u_component"][at], d["u_load"][at] = model.u_meter, model.u_component, model.u_load
@@ -336,7 +343,9 @@ class Fleet:
     def models(self, devices: Ints) -> DeviceModels:
         """Return the power models of devices, in the shape of ``devices``."""
         d = self.device
-        return DeviceModels(*(d[n][devices] for n in ("watts", "base", "efficiency", "u_meter", "u_component", "u_load")))
+        return DeviceModels(
+            *(d[n][devices] for n in ("watts", "base", "efficiency", "u_meter", "u_component", "u_load"))
+        )
 
     def describe(self, family: Family, first: int, second: int) -> dict[str, str]:
         """Return the labels of a booked total."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.labels import Family as Booked
-from thinwatt_collector.serve.exposition import Family, LabelSet
+from thinwatt_collector.serve.exposition import Family, LabelSet, label_text
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Labels = Callable[[], Sequence[dict[str, str]]]
 PerDevice = Literal["hosts", "all", "none"]
 
 K_ANONYMITY: Final = 5
@@ -37,15 +38,38 @@ PER_DEVICE: Final = {
     Booked.DEVICE_COVERED: "thinwatt_device_covered_seconds_total",
     Booked.DEVICE_GAP: "thinwatt_device_gap_seconds_total",
 }
+OWN: Final = {
+    "cpu": "thinwatt_agent_cpu_seconds_total",
+    "rss": "thinwatt_agent_rss_bytes",
+    "spool_rows": "thinwatt_agent_spool_rows",
+}
+"""What agents say of themselves."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What may be shown: devices one by one for hosts, for all (the technical role) or none; silence after which a
-    device has departed [s]."""
+    """What may be shown: devices one by one of hosts, of all (the technical role) or none.
+
+    ``stale_after`` is the silence after which a device has departed [s].
+    """
 
     per_device: PerDevice
     stale_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The agents heard lately, by name, with the number of each one's newest stream; made anew when they change.
+
+    ``described`` says whose machine is known: whose row of ``info`` says something.
+    """
+
+    key: tuple[object, ...]
+    names: list[str]
+    streams: Ints
+    described: NDArray[np.bool_]
+    labels: LabelSet
+    info: LabelSet
 
 
 class Snapshots:
@@ -54,6 +78,7 @@ class Snapshots:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._label_sets: dict[str, tuple[tuple[object, ...], LabelSet]] = {}
+        self._roster: Roster | None = None
 
     def of(self, fleet: Fleet, skew: dict[str, int], conflicts: Sequence[str], now: int) -> list[Family]:
         """Return the families to show.
@@ -134,57 +159,65 @@ class Snapshots:
         ]
 
     def _counts(self, fleet: Fleet, present: NDArray[np.bool_], groups: set[str]) -> list[tuple[dict[str, str], float]]:
-        found: dict[tuple[str, bool], int] = {}
-        for i in np.flatnonzero(present).tolist():
-            device = fleet.devices[i]
-            if device.kind in groups:
-                found[device.kind, device.simulated] = found.get((device.kind, device.simulated), 0) + 1
-        return [({"class": k, "simulated": str(s).lower()}, float(n)) for (k, s), n in sorted(found.items())]
+        d = fleet.device
+        found = np.bincount(2 * d["kind"][present] + d["simulated"][present], minlength=2 * len(fleet.classes))
+        counts = ((fleet.classes[i // 2], bool(i % 2), n) for i, n in enumerate(found.tolist()) if n)
+        return [
+            ({"class": kind, "simulated": str(simulated).lower()}, float(n))
+            for kind, simulated, n in sorted(counts)
+            if kind in groups
+        ]
 
     def _agents(self, fleet: Fleet, skew: dict[str, int], conflicts: Sequence[str], now: int) -> list[Family]:
-        own: dict[str, dict[str, float]] = {}
-        fresh = now - self._rules.stale_after * SECOND
-        for number in np.flatnonzero(fleet.stream["seen"] >= fresh).tolist():
-            agent = fleet.stream_rows[number][0]
-            placed = fleet.layouts[fleet.stream_layout[number]]
-            state = placed.rows["state"][fleet.stream["place"][number]]
-            own[agent] = {name: float(state[at]) for name, at in placed.layout.own.items()}
-        names = sorted(own)
-        machines = [fleet.machines.get(a, {}) for a in names]
+        roster = self._roster = _roster(self._roster, fleet, now - int(self._rules.stale_after * SECOND))
+        own = {quantity: np.full(len(roster.names), np.nan) for quantity in OWN}
+        for placed, at in fleet.by_schema(roster.streams):
+            states, places = placed.rows["state"], fleet.stream["place"][roster.streams[at]]
+            for quantity in own.keys() & placed.layout.own.keys():
+                own[quantity][at] = states[places, placed.layout.own[quantity]]
+        clones = set(conflicts)
+        values = {
+            "thinwatt_agent_clock_skew_seconds": np.array([skew.get(a, np.nan) for a in roster.names]) / SECOND,
+            "thinwatt_agent_identity_conflict": np.array([float(a in clones) for a in roster.names]),
+        } | {name: own[quantity] for quantity, name in OWN.items()}
+        info = Family(CATALOGUE["thinwatt_agent_info"], roster.info, np.where(roster.described, 1.0, np.nan))
+        return [info] + [Family(CATALOGUE[name], roster.labels, column) for name, column in values.items()]
 
-        def column(metric: str, quantity: str) -> Family:
-            return _small(metric, [({"agent": a}, own[a][quantity]) for a in names if quantity in own[a]])
-
-        info = [
-            (
-                {
-                    "agent": a,
-                    "version": str(m.get("agent_version", ""))[:64],
-                    "simulated": str(bool(m.get("simulated"))).lower(),
-                },
-                1.0,
-            )
-            for a, m in zip(names, machines, strict=True)
-            if m
-        ]
-        return [
-            _small("thinwatt_agent_info", info),
-            _small("thinwatt_agent_clock_skew_seconds", [({"agent": a}, skew[a] / SECOND) for a in names if a in skew]),
-            _small("thinwatt_agent_identity_conflict", [({"agent": a}, float(a in conflicts)) for a in names]),
-            column("thinwatt_agent_cpu_seconds_total", "cpu"),
-            column("thinwatt_agent_rss_bytes", "rss"),
-            column("thinwatt_agent_spool_rows", "spool_rows"),
-        ]
-
-    def _family(self, name: str, key: tuple[object, ...], labels: object, values: Floats) -> Family:
+    def _family(self, name: str, key: tuple[object, ...], labels: Labels, values: Floats) -> Family:
         return Family(CATALOGUE[name], self._labels(name, key, labels), values)
 
-    def _labels(self, name: str, key: tuple[object, ...], make: object) -> LabelSet:
+    def _labels(self, name: str, key: tuple[object, ...], make: Labels) -> LabelSet:
         kept = self._label_sets.get(name)
         if kept is None or kept[0] != key:
-            assert callable(make)
             kept = self._label_sets[name] = (key, label_set(name, make()))
         return kept[1]
+
+
+def _roster(last: Roster | None, fleet: Fleet, since: int) -> Roster:
+    """Return the roster of the agents heard since ``since`` [UTC ns]: the last one if it still holds."""
+    fresh = np.flatnonzero(fleet.stream["seen"] >= since)
+    key = (fleet.stream, fleet.descriptions, fresh.tobytes())
+    if last is not None and last.key == key:
+        return last
+    newest = {fleet.stream_rows[number][0]: number for number in fresh.tolist()}
+    names = sorted(newest)
+    machines = [fleet.machines.get(a, {}) for a in names]
+    info = [
+        {
+            "agent": a,
+            "version": str(m.get("agent_version", ""))[:64],
+            "simulated": str(bool(m.get("simulated"))).lower(),
+        }
+        for a, m in zip(names, machines, strict=True)
+    ]
+    return Roster(
+        key,
+        names,
+        np.array([newest[a] for a in names], np.int64),
+        np.array([bool(m) for m in machines], np.bool_),
+        label_set("thinwatt_agent_rss_bytes", [{"agent": a} for a in names]),
+        label_set("thinwatt_agent_info", info),
+    )
 
 
 def _shown_alone(rule: PerDevice, kind: str) -> bool:
@@ -194,11 +227,7 @@ def _shown_alone(rule: PerDevice, kind: str) -> bool:
 def label_set(name: str, rows: Sequence[dict[str, str]]) -> LabelSet:
     """Return the labels of a family's rows in the order of the catalogue, escaped."""
     order = CATALOGUE[name].labels
-    return LabelSet([",".join(f'{key}="{_escaped(row[key])}"' for key in order) for row in rows])
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    return LabelSet([label_text({key: row[key] for key in order}) for row in rows])
 
 
 def _small(name: str, rows: Sequence[tuple[dict[str, str], float]]) -> Family:
