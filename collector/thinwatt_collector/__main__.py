@@ -66,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     from thinwatt_collector.run import Collector
-    from thinwatt_collector.serve.app import create_app, serve
+    from thinwatt_collector.serve.app import create_app
+    from thinwatt_collector.serve.server import serve
 
     settings = config.load(options.config)
     logs.configure(settings.log_level, settings.log_format)

@@ -119,9 +119,7 @@ class Transaction:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        return not (
-            len(self.moves.index) or self.schemas or self.devices or self.labels or self.sources or self.events
-        )
+        return not (len(self.moves.index) or self.schemas or self.devices or self.labels or self.sources or self.events)
 
 
 def of_streams(transaction: Transaction, moved: Ints) -> Transaction:
@@ -192,14 +190,26 @@ def _starts(*keys: Ints) -> Ints:
 
 def concat_energy(parts: Sequence[Energy]) -> Energy:
     """Return the rows of all parts, one behind the other."""
-    return Energy(*(_join([getattr(p, name) for p in parts], name) for name in Energy.__dataclass_fields__))
+    return Energy(
+        stream=_ints([p.stream for p in parts]),
+        device=_ints([p.device for p in parts]),
+        slot=_ints([p.slot for p in parts]),
+        source=_ints([p.source for p in parts]),
+        joules=_floats([p.joules for p in parts]),
+        variance=_floats([p.variance for p in parts]),
+        bias=_floats([p.bias for p in parts]),
+        covered=_floats([p.covered for p in parts]),
+    )
 
 
 def concat_totals(parts: Sequence[Totals]) -> Totals:
     """Return the rows of all parts, one behind the other."""
-    return Totals(*(_join([getattr(p, name) for p in parts], name) for name in Totals.__dataclass_fields__))
+    return Totals(_ints([p.stream for p in parts]), _ints([p.label for p in parts]), _floats([p.amount for p in parts]))
 
 
-def _join(columns: list[NDArray[np.generic]], name: str) -> NDArray[np.generic]:
-    kind = np.int64 if name in ("stream", "device", "slot", "source", "label") else np.float64
-    return np.concatenate(columns) if columns else np.zeros(0, kind)
+def _ints(columns: list[Ints]) -> Ints:
+    return np.concatenate([*columns, np.zeros(0, np.int64)])
+
+
+def _floats(columns: list[Floats]) -> Floats:
+    return np.concatenate([*columns, np.zeros(0)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thinwatt_agent import wire
 from thinwatt_collector import accept, book, clock, counting, decode
@@ -34,7 +35,7 @@ class Intensity(Protocol):
 
     method: str
 
-    def at(self, slots: Ints) -> tuple[Floats, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    def at(self, slots: Ints) -> tuple[Floats, NDArray[np.bool_]]:
         """Return intensity [g/J] and whether it is a fallback, each of shape (slots,)."""
 
 
@@ -91,6 +92,11 @@ class Booking:
         self.refreshed: list[tuple[Ints, Ints, Floats, Ints]] = []
 
     def run(self, frames: list[tuple[Message, int]], events: list[Event]) -> list[Reply]:
+        """Count ``frames`` (each with its wire version), commit, and return answers and refusals.
+
+        Raises:
+            LedgerError: nobody knows whether it was committed.
+        """
         fleet = self.fleet
         self._read_streams(frames)
         for group in _rounds(frames):
@@ -132,9 +138,10 @@ class Booking:
             self._count(decode.part_of(batch, new), numbers[new])
 
     def _known_streams(self, batch: Batch) -> tuple[Batch, Ints]:
-        ordered = accept.in_order(batch.ticks, batch.times, batch.after) & (batch.times[:, 0] >= batch.base)
+        ordered: NDArray[np.bool_] = accept.in_order(batch.ticks, batch.times, batch.after)
+        ordered = ordered & (batch.times[:, 0] >= batch.base)
         for clock_column in (batch.base, batch.wall_offset, batch.sent, batch.times[:, -1]):
-            ordered &= (clock_column > -CLOCK_LIMIT) & (clock_column < CLOCK_LIMIT)
+            ordered = ordered & (clock_column > -CLOCK_LIMIT) & (clock_column < CLOCK_LIMIT)
         if not ordered.all():
             self._refuse(batch, np.flatnonzero(~ordered), "bad_order", "ticks or times of the rows do not rise")
             batch = decode.part_of(batch, np.flatnonzero(ordered))
@@ -207,7 +214,8 @@ class Booking:
             batch.ticks, batch.times, batch.matrix, stream["pos"][numbers], stream["t_pos"][numbers], state
         )
         utc = times + stream["offset"][numbers][:, None]
-        sound = self._sound(placed, columns) & ~counting.too_wide(utc) & (times[:, 1] >= times[:, 0])
+        sound: NDArray[np.bool_] = self._sound(placed, columns) & ~counting.too_wide(utc)
+        sound = sound & (times[:, 1] >= times[:, 0])
         if not sound.all():
             self._refuse(batch, np.flatnonzero(~sound), "bad_value", "a counter falls or is no number, or time jumps")
             kept = np.flatnonzero(sound)
@@ -235,12 +243,12 @@ class Booking:
             if last > fleet.last_row.get(message.agent, 0):
                 fleet.last_row[message.agent] = last
 
-    def _sound(self, placed: Placed, columns: Floats) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def _sound(self, placed: Placed, columns: Floats) -> NDArray[np.bool_]:
         counters = columns[:, placed.layout.counters]
         step = np.diff(counters, axis=2)
         least = -FALL_TOLERANCE * np.abs(counters[:, :, 1:])
         with np.errstate(invalid="ignore"):
-            held: np.ndarray[tuple[int], np.dtype[np.bool_]] = (step >= least).all(axis=(1, 2))
+            held = np.asarray((step >= least).all(axis=(1, 2)))
         return held & np.isfinite(counters[:, :, -1]).all(axis=1)
 
     def _refuse(self, batch: Batch, which: Ints, reason: str, text: str) -> None:
@@ -281,7 +289,7 @@ class Booking:
                         self._by_class(s, d, slot[there], source, j)
         total = counted.won_covered.sum(axis=2)
         gap = np.maximum(chunks.elapsed[:, None] - total, 0.0)
-        gap[gap < 1e-6] = 0.0
+        gap[gap < counting.SLIVER] = 0.0
         kind = fleet.device["kind"][device]
         for amount, per_device, per_class in (
             (total, Family.DEVICE_COVERED, Family.COVERED),
@@ -385,5 +393,3 @@ def _rounds(frames: list[tuple[Message, int]]) -> list[dict[tuple[bytes, int, in
             rounds.append(defaultdict(list))
         rounds[turn][decode.shape_key(message, version)].append(message)
     return rounds
-
-

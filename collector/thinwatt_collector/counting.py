@@ -24,6 +24,9 @@ SECOND: Final = 1_000_000_000
 MAX_SLOTS_IN_FRAME: Final = 40_000
 """A frame that spans more slots than this (over a year) is refused: its clock is broken."""
 
+SLIVER: Final = 1e-3
+"""Coverage that a finer source lacks by less than this is the time between two reads of one tick, no gap [s]."""
+
 MEASURED: Final = SourceKey("booked", "", "wall", "measured")
 MODELLED: Final = SourceKey("booked", "", "wall", "modelled")
 ASSUMED: Final = SourceKey("booked", "", "wall", "assumed")
@@ -157,9 +160,9 @@ def _load_model(group: GroupLayout, ours: Floats, models: DeviceModels) -> Float
     out = np.zeros((frames, devices, 2, more - 1))
     if group.cpu is None or group.cpu_capacity is None or group.load_covered is None:
         return out
-    busy, capacity, covered = np.diff(ours[:, :, [group.cpu, group.cpu_capacity, group.load_covered]], axis=3).transpose(
-        2, 0, 1, 3
-    )
+    busy, capacity, covered = np.diff(
+        ours[:, :, [group.cpu, group.cpu_capacity, group.load_covered]], axis=3
+    ).transpose(2, 0, 1, 3)
     load = np.clip(np.divide(busy, capacity, out=np.zeros_like(busy), where=capacity > 0), 0.0, 1.0)
     watts = power.piecewise(load, power.LOAD_KNOTS, models.watts[:, :, None, :])
     known = np.isfinite(watts)
@@ -177,7 +180,8 @@ def _winner(
     done = np.zeros(shape[:2])
 
     def take(j: Floats, c: Floats, basis: int, relative: Floats) -> None:
-        adds = np.clip(c - done, 0.0, None)
+        left = c - done
+        adds = np.where(left > SLIVER, left, 0.0)
         taken = j * np.divide(adds, c, out=np.zeros_like(c), where=c > 0)
         won[:, :, basis] += taken
         won_covered[:, :, basis] += adds
@@ -188,7 +192,9 @@ def _winner(
         take(joules[:, :, meter].sum(axis=2), covered[:, :, meter].min(axis=2), 0, models.u_meter)
     if group.components:
         c = covered[:, :, group.components].min(axis=2)
-        wall = power.wall_from_components(joules[:, :, group.components].sum(axis=2), models.base * c, models.efficiency)
+        wall = power.wall_from_components(
+            joules[:, :, group.components].sum(axis=2), models.base * c, models.efficiency
+        )
         known = np.isfinite(wall)
         take(np.where(known, wall, 0.0), np.where(known, c, 0.0), 1, np.nan_to_num(models.u_component))
     take(load[:, :, 0], load[:, :, 1], 2, np.nan_to_num(models.u_load))

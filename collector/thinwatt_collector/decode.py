@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -152,12 +152,11 @@ def part_of(batch: Batch, chosen: NDArray[np.intp]) -> Batch:
     if len(chosen) == len(batch):
         return batch
     picked = chosen.tolist()
-    return Batch(
-        [batch.messages[i] for i in picked],
-        [batch.streams[i] for i in picked],
-        batch.schema,
-        batch.version,
-        *(getattr(batch, n)[chosen] for n in ("after", "base", "wall_offset", "sent", "flags")),
-        [batch.boot[i] for i in picked],
-        *(getattr(batch, n)[chosen] for n in ("ticks", "times", "matrix")),
+    arrays = ("after", "base", "wall_offset", "sent", "flags", "ticks", "times", "matrix")
+    return replace(
+        batch,
+        messages=[batch.messages[i] for i in picked],
+        streams=[batch.streams[i] for i in picked],
+        boot=[batch.boot[i] for i in picked],
+        **{name: getattr(batch, name)[chosen] for name in arrays},
     )

@@ -1,4 +1,4 @@
-"""The fleet in memory: arrays, one row a stream or a device; a cache of the ledger, rebuilt from it whenever in doubt."""
+"""The fleet in memory: arrays, one row a stream or a device; a cache of the ledger, read again whenever in doubt."""
 
 from __future__ import annotations
 

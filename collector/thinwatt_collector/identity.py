@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Final
 
 
@@ -31,4 +32,4 @@ class Conflicts:
 
 def _interleaved(spans: Iterable[tuple[int, int]]) -> bool:
     ordered = sorted(spans)
-    return any(earlier[1] > later[0] for earlier, later in zip(ordered, ordered[1:], strict=False))
+    return any(earlier[1] > later[0] for earlier, later in pairwise(ordered))

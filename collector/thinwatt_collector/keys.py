@@ -85,7 +85,7 @@ class AllowList:
             self._read()
         except OSError as error:
             if self._stamp:
-                log.error("%s can't be read (%s): the list as it was stays in force", self.path, error.strerror)  # noqa: TRY400
+                log.error("%s can't be read (%s): the list as it was stays in force", self.path, error.strerror)
             self._stamp = ()
 
     def _look(self) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ class JsonLines(logging.Formatter):
     """A record as one JSON object: time (UTC), level, logger, message, and the traceback where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         line = {
             "time": f"{stamp}.{int(record.msecs):03d}Z",

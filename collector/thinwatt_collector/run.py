@@ -77,6 +77,9 @@ class Collector:
             said.append("this machine's clock is not synchronised: slots may be placed wrongly; start an NTP client")
         conflicts = self._step.tallies.conflicts.now()
         said += [f"two machines are alive under the name {a}: a cloned key" for a in conflicts]
+        nameless = sum(1 for d in self._step.fleet.devices if d.kind == "unknown")
+        if nameless:
+            said.append(f"{nameless} devices have no class, so no model estimates them: set class in [agent] there")
         return not self._trouble, said
 
     def turn(self) -> None:
@@ -193,8 +196,6 @@ def clock_synchronised(state: Path = Path("/run/systemd/timesync/synchronized"))
     unsynchronised = 5  # TIME_ERROR of adjtimex(2)
     try:
         buffer = ctypes.create_string_buffer(512)
-        return ctypes.CDLL(None, use_errno=True).adjtimex(buffer) != unsynchronised
+        return bool(ctypes.CDLL(None, use_errno=True).adjtimex(buffer) != unsynchronised)
     except (OSError, AttributeError):
         return state.exists()
-
-

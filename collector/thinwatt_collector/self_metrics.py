@@ -35,9 +35,7 @@ class OwnSeries(Collector):
     def collect(self) -> Iterator[Metric]:
         """Return the families."""
         t, g = self._tallies, self._gauges
-        frames = CounterMetricFamily(
-            "thinwatt_collector_frames", "Frames by what became of them.", labels=["result"]
-        )
+        frames = CounterMetricFamily("thinwatt_collector_frames", "Frames by what became of them.", labels=["result"])
         for result in ("booked", "duplicate", "hole", "elsewhere"):
             frames.add_metric([result], t.frames[result])
         dropped = CounterMetricFamily(

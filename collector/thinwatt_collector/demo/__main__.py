@@ -7,6 +7,7 @@ source is ``fake``, and CURVE between them. All state lies in one folder.
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import socket
 import subprocess
@@ -27,7 +28,7 @@ READY_WITHIN: Final = 60.0
 EVERY: Final = 5.0
 
 
-class Stop(Exception):
+class Stop(Exception):  # noqa: N818 - a request, no error
     """Ctrl-C or SIGTERM."""
 
 
@@ -62,13 +63,24 @@ def make_keys(folder: Path) -> None:
     (keys / "agents").write_text("".join(lines), encoding="utf-8")
 
 
-def _call(module: str, *arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", module, *arguments], check=True, stdout=subprocess.DEVNULL)
+def this_class() -> str:
+    """Return the class that this machine's firmware states; a machine that states none is taken for a host."""
+    told = json.loads(_call("thinwatt_agent", "once", "--json", "--seconds", "0.1"))
+    return str(told.get("machine", {}).get("class") or "host")
+
+
+def _call(module: str, *arguments: str) -> str:
+    done = subprocess.run(  # noqa: S603 - our own module, our own arguments
+        [sys.executable, "-m", module, *arguments], check=False, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout
 
 
 def energy(url: str) -> tuple[float, float, float, int]:
     """Return kWh and gCO2e booked since the folder was made, W now, and the number of machines heard."""
-    with urllib.request.urlopen(url, timeout=5) as response:
+    with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own http://127.0.0.1
         text = response.read().decode()
     sums = {"thinwatt_energy_joules": 0.0, "thinwatt_carbon_grams": 0.0, "thinwatt_power_watts": 0.0}
     devices = 0.0
@@ -87,7 +99,7 @@ def run(folder: Path) -> int:
     print("keys …", flush=True)
     make_keys(folder)
     agents_port, web_port = free_port(8466), free_port(9466)
-    this, *made_up = machines.write(folder, agents_port, web_port)
+    this, *made_up = machines.write(folder, agents_port, web_port, this_class())
     url = f"http://127.0.0.1:{web_port}/metrics"
     commands = [
         ["thinwatt_collector", "run", "--config", str(folder / "collector.toml")],
@@ -97,8 +109,9 @@ def run(folder: Path) -> int:
     running: list[subprocess.Popen[bytes]] = []
     try:
         for command in commands:
-            running.append(subprocess.Popen([sys.executable, "-m", *command], start_new_session=True))
-        _await(url, running)
+            process = subprocess.Popen([sys.executable, "-m", *command], start_new_session=True)  # noqa: S603 - our own
+            running.append(process)
+            _await(url, running)
         print(f"""
   collector and agents run: this machine's own, and {len(machines.FLEET)} simulated ones (marked simulated="true")
 
@@ -112,15 +125,21 @@ def run(folder: Path) -> int:
         print("\nstopping …", flush=True)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        for process in reversed(running):
-            process.terminate()
-        for process in reversed(running):
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        _end(running[1:])
+        _end(running[:1])
     return 0
+
+
+def _end(running: list[subprocess.Popen[bytes]]) -> None:
+    """End processes and wait for them: the agents first, so that their last rows are answered."""
+    for process in running:
+        process.terminate()
+    for process in running:
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def _await(url: str, running: list[subprocess.Popen[bytes]]) -> None:

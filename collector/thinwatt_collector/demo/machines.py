@@ -55,9 +55,9 @@ level = "warning"
 """
 
 
-def agent_toml(machine: Machine | None, agents_port: int) -> str:
-    """Return the configuration of a made-up machine's agent, or of this machine's own (None)."""
-    name = machine.name if machine else THIS_MACHINE
+def agent_toml(machine: Machine, agents_port: int) -> str:
+    """Return the configuration of a machine's agent."""
+    name = machine.name
     lines = [
         "[agent]",
         f'state = "../agents/{name}"',
@@ -65,21 +65,25 @@ def agent_toml(machine: Machine | None, agents_port: int) -> str:
         f'interval = "{INTERVAL}"',
         f'frame = "{FRAME}"',
     ]
-    if machine:
-        lines += [f'class = "{machine.kind}"', f'model = "{machine.model}"']
-    lines += ["", "[[collectors]]", f'address = "tcp://127.0.0.1:{agents_port}"', 'server_key = "../keys/collector.pub"']
-    if machine:
-        lines += ["", "[sources.fake]", "enabled = true", f'name = "{machine.name}"']
+    lines += [f'class = "{machine.kind}"', f'model = "{machine.model}"', "", "[log]", 'level = "warning"']
+    lines += [
+        "",
+        "[[collectors]]",
+        f'address = "tcp://127.0.0.1:{agents_port}"',
+        'server_key = "../keys/collector.pub"',
+    ]
+    if name != THIS_MACHINE:
+        lines += ["", "[sources.fake]", "enabled = true", f'name = "{name}"', f'class = "{machine.kind}"']
     return "\n".join(lines) + "\n"
 
 
-def write(folder: Path, agents_port: int, web_port: int) -> list[Path]:
+def write(folder: Path, agents_port: int, web_port: int, this_class: str) -> list[Path]:
     """Write all configuration files below ``folder`` and return those of the agents, this machine's own first."""
     (folder / "config").mkdir(parents=True, exist_ok=True)
     (folder / "collector.toml").write_text(collector_toml(agents_port, web_port), encoding="utf-8")
     files = []
-    for machine in (None, *FLEET):
-        path = folder / "config" / f"{machine.name if machine else THIS_MACHINE}.toml"
+    for machine in (Machine(THIS_MACHINE, this_class, ""), *FLEET):
+        path = folder / "config" / f"{machine.name}.toml"
         path.write_text(agent_toml(machine, agents_port), encoding="utf-8")
         files.append(path)
     return files

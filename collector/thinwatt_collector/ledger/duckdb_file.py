@@ -58,7 +58,9 @@ class DuckDBLedger:
 
     def dimensions(self) -> Dimensions:
         rows = self._rows
-        labels = "SELECT l.id, l.family, l.labels, b.total FROM label AS l JOIN booked AS b ON b.label = l.id ORDER BY 1"
+        labels = (
+            "SELECT l.id, l.family, l.labels, b.total FROM label AS l JOIN booked AS b ON b.label = l.id ORDER BY 1"
+        )
         return Dimensions(
             schemas={bytes(i): d for i, d in rows("SELECT id, document FROM wire_schema")},
             devices=rows("SELECT id, name, agent, class, model, simulated FROM device ORDER BY id"),
@@ -72,7 +74,7 @@ class DuckDBLedger:
             return []
         batch = {"agent": objects([a for a, _ in pairs]), "stream": objects([s for _, s in pairs])}
         rows = self._batch(sql.STREAMS_OF, batch)
-        return [StreamRow(a, bytes(s), bytes(i), bytes(b), *rest, bytes(state)) for a, s, i, b, *rest, state in rows]
+        return [_stream_row(*row) for row in rows]
 
     def last_rows(self, agents: Iterable[str]) -> dict[str, int]:
         names = list(agents)
@@ -176,6 +178,14 @@ class DuckDBLedger:
         finally:
             with suppress(duckdb.Error):
                 self._connection.unregister("batch")
+
+
+def _stream_row(
+    agent: str, stream: Any, schema: Any, boot: Any, base: int, pos: int, t_pos: int, *rest: Any
+) -> StreamRow:
+    utc_offset, uncertain, seen, state = rest
+    ids = bytes(stream), bytes(schema), bytes(boot)
+    return StreamRow(agent, *ids, base, pos, t_pos, utc_offset, uncertain, seen, bytes(state))
 
 
 def _stream_columns(rows: StreamRows) -> dict[str, NDArray[Any]]:

@@ -1,9 +1,9 @@
 """The text formats of Prometheus, written column by column.
 
 A family is one array of numbers beside one list of label texts. The numbers become text in one call (orjson writes an
-array in C, shortest digits that read back the same); what stands between two of them, the end of a line and the name
-of the next, goes in by one ``bytes.replace``; one join weaves in the labels. So the label texts are the only thing
-made for each row in Python, once for each change of rows, and every family of the same rows shares them.
+array in C, the shortest digits that read back the same), and one join weaves name, labels and numbers. So the label
+texts are the only thing made for each row in Python, once for each change of rows, and every family of the same rows
+shares them.
 
 >>> from thinwatt_collector.catalogue import Metric
 >>> power = Metric("thinwatt_power_watts", "gauge", "watts", "Latest power.", ("class",), "one a class")
@@ -35,23 +35,26 @@ class LabelSet:
 
     Args:
         texts: one a row, like ``device="a",class="host"``, values escaped (see :func:`label_text`); unique.
+
+    Raises:
+        ValueError: a line feed in a text.
     """
 
-    __slots__ = ("_behind",)
+    __slots__ = ("_pieces",)
 
     def __init__(self, texts: Sequence[str]) -> None:
-        # A line feed cannot stand in an escaped text, so one join, one encode and one split serve all rows.
-        joined = "} \n".join(texts).encode()
-        if joined.count(b"\n") != max(len(texts) - 1, 0):
+        # A line feed cannot stand in an escaped text, so one join and one split serve all rows.
+        pieces = ("} \n".join(texts) + "} ").split("\n") if texts else []
+        if len(pieces) != len(texts):
             raise ValueError("a label text holds a line feed: escape label values with label_text()")
-        self._behind = (joined + b"} ").split(b"\n") if texts else []
+        self._pieces = pieces
 
     def __len__(self) -> int:
-        return len(self._behind)
+        return len(self._pieces)
 
-    def pieces(self) -> list[bytes]:
+    def pieces(self) -> list[str]:
         """Return what stands between the opening brace and the number of each row: ``device="a"} ``."""
-        return self._behind
+        return self._pieces
 
 
 def label_text(labels: Mapping[str, str]) -> str:
@@ -91,54 +94,51 @@ def render(families: Iterable[Family], openmetrics: bool) -> bytes:
     Raises:
         ValueError: a metric stands there twice.
     """
-    parts: list[bytes] = []
+    parts: list[str] = []
     names: set[str] = set()
     for family in families:
         if family.metric.name in names:
             raise ValueError(f"{family.metric.name} stands twice among the families: join their rows")
         names.add(family.metric.name)
         parts.append(_head(family.metric, openmetrics))
-        _rows(parts, family)
-    return b"".join(parts)
+        parts += _rows(family)
+    return "".join(parts).encode()
 
 
-def _head(metric: Metric, openmetrics: bool) -> bytes:
+def _head(metric: Metric, openmetrics: bool) -> str:
     text = metric.help.replace("\\", r"\\").replace("\n", r"\n")
     if not openmetrics:
         kind = "gauge" if metric.kind == "info" else metric.kind
-        return f"# HELP {metric.name} {text}\n# TYPE {metric.name} {kind}\n".encode()
+        return f"# HELP {metric.name} {text}\n# TYPE {metric.name} {kind}\n"
     name = metric.family
     text = text.replace('"', r"\"")
     unit = f"# UNIT {name} {metric.unit}\n" if metric.unit else ""
-    return f"# HELP {name} {text}\n# TYPE {name} {metric.kind}\n{unit}".encode()
+    return f"# HELP {name} {text}\n# TYPE {name} {metric.kind}\n{unit}"
 
 
-def _rows(parts: list[bytes], family: Family) -> None:
-    name, labels, values = family.metric.name.encode(), family.labels.pieces(), family.values
+def _rows(family: Family) -> list[str]:
+    """Return the pieces of a family's lines, to be joined."""
+    name, labels, values = family.metric.name, family.labels.pieces(), family.values
     if not family.metric.nan:
         there = ~np.isnan(values)
         if not there.all():
             labels, values = list(compress(labels, there.tolist())), values[there]
-    if not len(values):
-        return
-    between = b"\n" + name + b"{"
-    numbers = _numbers(values, between)
-    if labels == [b"} "]:  # a metric without labels
-        parts += (name, b" ", numbers[0][: len(numbers[0]) - len(between)], b"\n")
-        return
-    woven: list[bytes] = [b""] * (2 * len(values))
-    woven[0::2], woven[1::2] = labels, numbers
-    woven[-1] = woven[-1][: len(woven[-1]) - len(between)] + b"\n"
-    parts.append(name + b"{")
-    parts += woven
+    if not labels:
+        return []
+    if labels == ["} "]:  # a metric without labels
+        return [f"{name} ", *_numbers(values), "\n"]
+    woven = [f"\n{name}{{"] * (3 * len(labels))
+    woven[0] = f"{name}{{"
+    woven[1::3], woven[2::3] = labels, _numbers(values)
+    woven.append("\n")
+    return woven
 
 
-def _numbers(values: NDArray[np.float64], behind: bytes) -> list[bytes]:
-    """Return each number as text with ``behind`` behind it."""
+def _numbers(values: NDArray[np.float64]) -> list[str]:
+    """Return each number as text that reads back the same."""
     plain = np.ascontiguousarray(values, np.float64)
-    text = orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1]
-    numbers = (text.replace(b",", behind + b",") + behind).split(b",")
+    numbers = orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode("ascii").split(",")
     for i in np.flatnonzero(~np.isfinite(plain)).tolist():  # JSON has no such numbers: orjson writes null
         x = plain[i]
-        numbers[i] = (b"NaN" if np.isnan(x) else b"+Inf" if x > 0 else b"-Inf") + behind
+        numbers[i] = "NaN" if np.isnan(x) else "+Inf" if x > 0 else "-Inf"
     return numbers
