@@ -323,21 +323,32 @@ class PowerGauge(_Last):
 
 
 class Tally(_Last):
-    """Any other counter since tick 0: rises add up; a fall or another boot is a new beginning; no gap."""
+    """Any other counter since tick 0: rises add up; a fall that lasts or another boot is a new beginning; no gap.
 
-    __slots__ = ("total",)
+    A fall that the next reading takes back was a bad read, and counts for nothing.
+    """
+
+    __slots__ = ("fallen", "total")
 
     def __init__(self) -> None:
         super().__init__()
         self.total: float = 0
+        self.fallen: tuple[float, Instant] | None = None
 
     def read(self, value: float | None, now: Instant) -> None:
         """Take the reading of this tick; None and not a number keep the state."""
         if value is None or not math.isfinite(value):
             return
-        if self.last is not None and not another_boot(self.last[1], now) and value > self.last[0]:
-            self.total += value - self.last[0]
-        self.last = (value, now)
+        if self.last is None or another_boot(self.last[1], now):
+            self.last, self.fallen = (value, now), None
+            return
+        if value < self.last[0]:
+            if self.fallen is None:
+                self.fallen = (value, now)
+                return
+            self.last = self.fallen
+        self.total += max(0, value - self.last[0])
+        self.last, self.fallen = (value, now), None
 
 
 class Integral(_Last):

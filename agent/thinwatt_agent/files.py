@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
-LARGEST = 1 << 20
+LARGEST: Final = 1 << 20
+CHUNK: Final = 1 << 16
+# The kernel gives lists (/proc/net/dev, /proc/diskstats) by the page, as many whole records as fit; whatever is shorter
+# than this is whole, and is not read on: behind a file of /sys, the end is found by asking the hardware once more.
+SHORT: Final = 3072
 
 
 class File:
     """One file, opened at its first read."""
 
-    __slots__ = ("_fd", "_size", "path")
+    __slots__ = ("_fd", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd = -1
-        self._size = 4096
 
     def read(self) -> bytes:
         """Return the contents, at most 1 MiB.
@@ -31,14 +35,14 @@ class File:
         try:
             if self._fd < 0:
                 self._fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-            data = os.pread(self._fd, self._size, 0)
-            while len(data) == self._size < LARGEST:
-                self._size *= 4
-                data = os.pread(self._fd, self._size, 0)
+            data = chunk = os.pread(self._fd, CHUNK, 0)
+            while chunk and SHORT <= len(data) < LARGEST:
+                chunk = os.pread(self._fd, CHUNK, len(data))
+                data += chunk
         except OSError:
             self.close()
             raise
-        return data
+        return data[:LARGEST]
 
     def integer(self) -> int | None:
         """Return the decimal number that the file holds; None where it holds none or can't be read."""

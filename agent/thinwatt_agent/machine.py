@@ -23,9 +23,9 @@ CHASSIS: Final = {
 MADE_UP_NAMES: Final = {"", "To Be Filled By O.E.M.", "System Product Name", "System manufacturer", "Default string"}
 
 
-def clock(root: Path = Path("/")) -> Callable[[], Instant]:
+def clock() -> Callable[[], Instant]:
     """Return the function that looks at this machine's clocks; the boot's id is read once."""
-    boot = boot_id(root)
+    boot = boot_id()
     boottime = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
     def now() -> Instant:
@@ -34,9 +34,9 @@ def clock(root: Path = Path("/")) -> Callable[[], Instant]:
     return now
 
 
-def boot_id(root: Path = Path("/")) -> str:
+def boot_id() -> str:
     """Return what names this boot: the kernel's random id, or the time of the boot where there is none."""
-    found = text(root / "proc/sys/kernel/random/boot_id")
+    found = text(Path("/proc/sys/kernel/random/boot_id"))
     if not found:
         import psutil  # what /proc does not give; a few MiB that Linux agents do without
 

@@ -33,7 +33,7 @@ def once(
     ``watts``, ``joules``, ``covered``, ``scope``, ``basis``, ``total``; ``readings`` → value (null: not to be had).
     """
     options, out = options or SamplerOptions(), out or sys.stdout
-    sampler, now = Sampler(root, options), clock(root)
+    sampler, now = Sampler(root, options), clock()
     before = now()
     sampler.sample(before)
     sleep(seconds)
@@ -114,11 +114,11 @@ def sources(
 ) -> int:
     """Print of each source whether it works, is absent, denied, failed or switched off; return the exit code.
 
-    ``--json``: source → ``status``, ``reads`` (what it is), ``parts`` where it works, else ``why`` and, where a command
-    would allow it, ``remedy``.
+    ``--json``: source → ``status``, ``reads`` (what it is), ``parts`` where it works, else ``why`` and, where it is
+    denied, the commands that allow it: ``remedy`` (to the service) and ``by_hand`` (to one run).
     """
     options, out = options or SamplerOptions(), out or sys.stdout
-    now = clock(root)()
+    now = clock()()
     enabled = options.enabled()
     found = {name: examine(name, root, options, now, name in enabled) for name in registry.names()}
     out.write(_json(found) if as_json else "".join(_for_people(name, told) for name, told in found.items()))
@@ -137,7 +137,7 @@ def examine(name: str, root: Path, options: SamplerOptions, now: Instant, enable
             return told | {"status": "absent", "why": getattr(source, "ABSENT", "nothing there")}
         values = read.values(now)
     except Denied as denied:
-        return told | {"status": "denied", "why": denied.what, "remedy": denied.remedy}
+        return told | {"status": "denied", "why": denied.what, "remedy": denied.remedy, "by_hand": denied.by_hand}
     except (OSError, ValueError) as error:
         return told | {"status": "failed", "why": str(error)}
     parts = [spec.part or spec.quantity for spec in read.specs if not isinstance(spec, Energy | Power)]
@@ -154,5 +154,7 @@ def _for_people(name: str, told: Mapping[str, Any]) -> str:
     else:
         lines.append(f"{'':<19} {told['why']}")
     if "remedy" in told:
-        lines += [f"{'':<19} to allow it:", f"  {told['remedy']}"]
+        lines += [f"{'':<19} to allow it to the service:", f"  {told['remedy']}"]
+    if told.get("by_hand"):
+        lines += [f"{'':<19} to allow it once:", f"  {told['by_hand']}"]
     return "\n".join(lines) + "\n"

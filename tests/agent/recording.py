@@ -15,7 +15,7 @@ BOOT = "3f1c9a52-7d04-4e6b-9c1a-0b2f6d8e5a11"
 def at(boottime: float, *, asleep: float = 0.0, boot: str = BOOT, utc: float | None = None) -> Instant:
     """An instant [s]; ``asleep`` is what the monotonic clock has missed so far."""
     wall = 1_764_000_000 + boottime if utc is None else utc
-    return Instant(*(round(s * SECOND) for s in (boottime, boottime - asleep, wall)), boot)
+    return Instant(round(boottime * SECOND), round((boottime - asleep) * SECOND), round(wall * SECOND), boot)
 
 
 def write(folder: Path, files: Mapping[str, object]) -> Path:

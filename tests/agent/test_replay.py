@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.agent import traces
-from tests.agent.recording import SECOND, at, record, write, zone
+from tests.agent.recording import RAPL_RANGE, SECOND, at, record, write, zone
 from tests.conftest import Golden
 from thinwatt_agent import replay
 from thinwatt_agent.loop import SamplerOptions
@@ -55,8 +55,8 @@ def trace_folder(folder: Path, trace: traces.Trace) -> Path:
 
 @pytest.mark.parametrize("name", ["A", "B", "C", "D"])
 def test_the_four_traces(name: str, tmp_path: Path, golden: Golden) -> None:
-    made = {"A": traces.wraps, "B": traces.restarts, "C": traces.unreadable, "D": traces.unread_for}[name]
-    trace_folder(tmp_path, made())
+    made = {"A": traces.wraps(), "B": traces.restarts(), "C": traces.unreadable(), "D": traces.unread_for()}
+    trace_folder(tmp_path, made[name])
     golden(json.dumps(told(tmp_path)["sources"], indent=2) + "\n", ROOT / f"golden/replay/trace-{name}.json")
 
 
@@ -66,7 +66,7 @@ def test_traces_of_the_same_kinds_with_other_numbers(power: int, when: int, dt: 
     import tempfile
 
     whole = 60 * dt * power
-    start = traces.RAPL_RANGE - data.draw(st.integers(1, round(whole * 1e6)))
+    start = RAPL_RANGE - data.draw(st.integers(1, round(whole * 1e6)))
     with tempfile.TemporaryDirectory() as name:
         part = package(trace_folder(Path(name) / "wrap", traces.wraps(power, start, dt)))
         assert part["joules"] == pytest.approx(whole, rel=1e-12)
@@ -109,7 +109,7 @@ def test_clocks_keep_their_nanoseconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "named"),
+    "content,named",
     [
         (None, "clock.toml"),
         ("boottime = ", "clock.toml"),

@@ -124,12 +124,16 @@ class Read:
 
 
 class Denied(Exception):  # noqa: N818 - an outcome by name, as absent and failed are, not an error of ours
-    """The source is there and may not be read; ``remedy`` is the command that would allow it."""
+    """The source is there and may not be read.
 
-    def __init__(self, what: str, remedy: str) -> None:
+    ``remedy`` is the command that allows it to the service for good, ``by_hand`` one that allows it to a single run.
+    """
+
+    def __init__(self, what: str, remedy: str, by_hand: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.remedy = remedy
+        self.by_hand = by_hand
 
 
 def names() -> list[str]:

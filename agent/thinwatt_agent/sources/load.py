@@ -170,7 +170,8 @@ def run_queue(loadavg: bytes) -> tuple[float]:
     >>> run_queue(b"0.20 0.18 0.12 3/80 11206")
     (3,)
     """
-    return (int(loadavg.split()[3].partition(b"/")[0]),)
+    running, _ = loadavg.split()[3].split(b"/")
+    return (int(running),)
 
 
 def stalled(pressure: bytes, what: bytes) -> float | None:

@@ -33,11 +33,18 @@ OVERSHOOT: Final = 1.25
 # A "limit" above this is how firmware writes "none" (often 4095.875 W).
 NO_LIMIT: Final = 2000.0
 
+# The files stay as they are, readable by root only (CVE-2020-8694: whoever reads them often enough can tell what other
+# processes compute); the agent alone gets the capability to read what it may not.
 REMEDY: Final = (
     "sudo mkdir -p /etc/systemd/system/thinwatt-agent.service.d && "
-    "printf '[Service]\\nAmbientCapabilities=CAP_DAC_READ_SEARCH\\n' | "
+    "printf '[Service]\\nAmbientCapabilities=CAP_DAC_READ_SEARCH\\n"
+    "CapabilityBoundingSet=CAP_DAC_READ_SEARCH\\n' | "
     "sudo tee /etc/systemd/system/thinwatt-agent.service.d/rapl.conf && "
     "sudo systemctl daemon-reload && sudo systemctl restart thinwatt-agent"
+)
+BY_HAND: Final = (
+    "sudo setpriv --reuid=$(id -u) --regid=$(id -g) --init-groups --inh-caps=+dac_read_search "
+    "--ambient-caps=+dac_read_search $(command -v thinwatt-agent) once"
 )
 
 
@@ -74,7 +81,7 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
     files = [File(zone.path / "energy_uj") for zone in zones]
     readings = [_first(file) for file in files]
     if all(isinstance(reading, PermissionError) for reading in readings):
-        raise Denied("energy_uj is for root only since CVE-2020-8694, and stays so for other users", REMEDY)
+        raise Denied("energy_uj is for root only since CVE-2020-8694, and stays so for other users", REMEDY, BY_HAND)
     values = [r if isinstance(r, int) else None for r in readings]
     stated = float(option(options, OPTIONS, "max_power"))
     specs = _specs(zones, values, stated)
