@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from thinwatt_agent import __version__
@@ -50,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
 
     replay = commands.add_parser("replay", help="count over a recorded sequence of machine states")
     replay.add_argument("folder", type=Path, help="holds 0/, 1/, …: each with sys/, proc/ and clock.toml")
+    replay.add_argument("--interval", type=float, help="of the recording [s]; sets max_gap to three of it, at least 30 s")
+    replay.add_argument("--max-gap", type=float, help="longer without a reading is a gap [s]")
     replay.set_defaults(command=_replay)
     for command in (once, sources, replay):
         command.add_argument("--json", action="store_true", help="for machines")
@@ -105,7 +108,8 @@ def _replay(options: argparse.Namespace) -> int:
     from thinwatt_agent import replay
 
     config, _ = _settings(options)
-    return replay.main(options.folder, options.json, config)
+    interval, max_gap = options.interval or config.interval, options.max_gap or config.max_gap
+    return replay.main(options.folder, options.json, replace(config, interval=interval, max_gap=max_gap))
 
 
 def _settings(options: argparse.Namespace) -> tuple[SamplerOptions, Path]:

@@ -62,12 +62,14 @@ class SamplerOptions:
 
     @property
     def simulated(self) -> bool:
-        """Whether the machine is made up: then only ``fake`` is read, unless another source is asked for by name."""
+        """Whether the machine is made up: then nothing real is read."""
         return bool(self.sources.get("fake", {}).get("enabled", False))
 
     def enabled(self) -> list[str]:
         """Return the names of the sources to read."""
-        return [n for n in sources.names() if self.sources.get(n, {}).get("enabled", (n == "fake") == self.simulated)]
+        if self.simulated:
+            return ["fake"]
+        return [n for n in sources.names() if n != "fake" and self.sources.get(n, {}).get("enabled", True)]
 
 
 class Source:

@@ -13,6 +13,7 @@ from tests.agent import traces
 from tests.agent.recording import RAPL_RANGE, SECOND, at, record, write, zone
 from tests.conftest import Golden
 from thinwatt_agent import replay
+from thinwatt_agent.__main__ import main
 from thinwatt_agent.loop import SamplerOptions
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,7 @@ def test_the_four_traces(name: str, tmp_path: Path, golden: Golden) -> None:
     golden(json.dumps(told(tmp_path)["sources"], indent=2) + "\n", ROOT / f"golden/replay/trace-{name}.json")
 
 
-@settings(max_examples=10)
+@settings(max_examples=6)
 @given(st.integers(1, 120), st.integers(2, 58), st.sampled_from([2.0, 5.0, 10.0, 15.0]), st.data())
 def test_traces_of_the_same_kinds_with_other_numbers(power: int, when: int, dt: float, data: st.DataObject) -> None:
     import tempfile
@@ -147,3 +148,14 @@ def test_a_machine_without_meters_is_no_error(tmp_path: Path) -> None:
     record(tmp_path, [(at(0), {}), (at(10), {})])
     found = told(tmp_path)
     assert (found["sources"], found["elapsed"]) == ({}, 10.0)
+
+
+def test_the_command_takes_the_interval_and_the_gap_of_the_recording(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(tmp_path, ((at(60 * i), zone("package-0", 10**9 * i)) for i in range(3)))
+    counted = []
+    for extra in ([], ["--interval", "60"], ["--max-gap", "60"]):
+        assert main(["replay", str(tmp_path), "--json", *extra]) == 0
+        counted.append(json.loads(capsys.readouterr().out)["sources"]["rapl"]["package-0"]["joules"])
+    assert counted == [0.0, 2000.0, 2000.0]

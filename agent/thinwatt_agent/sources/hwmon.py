@@ -53,8 +53,8 @@ class Sensor:
 
 def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
     """Return the power readings and energy counters of all chips."""
-    exclude = str(option(options, OPTIONS, "exclude"))
-    sensors = [s for s in _sensors(root / "sys/class/hwmon") if not (exclude and re.search(exclude, s.chip))]
+    exclude = _pattern(str(option(options, OPTIONS, "exclude")))
+    sensors = [s for s in _sensors(root / "sys/class/hwmon") if not exclude.search(s.chip)]
     if not sensors:
         return None
     files = [File(s.folder / s.file) for s in sensors]
@@ -66,6 +66,13 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
         return [_value(sensor, file) for sensor, file in zip(sensors, files, strict=True)]
 
     return Read(specs, read)
+
+
+def _pattern(exclude: str) -> re.Pattern[str]:
+    try:
+        return re.compile(exclude or r"(?!)")
+    except re.error as error:
+        raise ValueError(f"hwmon.exclude is {exclude!r}, no regular expression: {error}") from None
 
 
 def _sensors(place: Path) -> list[Sensor]:
