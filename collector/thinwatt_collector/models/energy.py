@@ -6,6 +6,7 @@ and told as uncovered, never counted as zero.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -140,7 +141,7 @@ def slots(t: Seconds, width: float = SLOT_SECONDS) -> Slots:
     >>> slots(np.array([0.0, 899.9, 900.0, -0.1])).tolist()
     [0, 0, 1, -1]
     """
-    return _whole(np.floor(t / width))
+    return _whole(t / width, np.floor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,7 @@ def split(start: Seconds, end: Seconds, delta: NDArray[np.float64], width: float
         raise ValueError("an interval ends before it begins: hand over start and end in this order")
     first = slots(start, width)
     # An interval that ends where a slot begins has nothing in that slot.
-    last = np.maximum(_whole(np.ceil(end / width)) - 1, first)
+    last = np.maximum(_whole(end / width, np.ceil) - 1, first)
     pieces = last - first + 1
     interval = np.repeat(np.arange(len(first)), pieces)
     number = np.arange(len(interval)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
@@ -221,7 +222,7 @@ def _steps(t: Seconds, p: Watts) -> Steps:
         raise ValueError("times fall or are missing: sort the samples by time and leave out those without one")
     shape = np.shape(p)
     samples = shape[-1]
-    flat = p.reshape(-1, samples)
+    flat = p.reshape(math.prod(shape[:-1]), samples)
     there = ~np.isnan(flat)
     # The number of the last sample that is there, up to each sample; -1 before the first.
     latest = np.maximum.accumulate(np.where(there, np.arange(samples), -1), axis=1)
@@ -249,8 +250,8 @@ def _sum(which: Flags, amounts: NDArray[np.float64]) -> NDArray[np.float64]:
     return total
 
 
-def _whole(ratio: Any) -> Slots:
-    """Return whole ratios as integers; of a pint quantity, in a test, only if it has no dimension left."""
+def _whole(ratio: Any, rounded: np.ufunc) -> Slots:
+    """Return ratios as integers; of a pint quantity, in a test, only if it has no dimension left."""
     plain = ratio.m_as("") if hasattr(ratio, "m_as") else ratio
-    whole: Slots = np.asarray(plain).astype(np.int64)
+    whole: Slots = rounded(plain).astype(np.int64)
     return whole

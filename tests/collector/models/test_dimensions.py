@@ -1,0 +1,146 @@
+"""pint quantities through every model: watts in, joules out, and an argument of another dimension never passes.
+
+The models are plain numpy on coherent units; that they are free of factors is what lets quantities pass through them.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pint
+import pytest
+
+from thinwatt_collector import units
+from thinwatt_collector.models import carbon, contention, devices, energy, power
+
+Q = units.registry().Quantity
+Result = Callable[[Any], Any]
+
+
+def q(values: Any, unit: str) -> Any:
+    return Q(np.asarray(values, float), unit)
+
+
+T = q([0.0, 10.0, 20.0, 30.0, 120.0], "s")
+P = q([[100.0, 110.0, np.nan, 115.0, 200.0], [1.0, 2.0, 3.0, 4.0, 5.0]], "W")
+START, END = q([450.0, 900.0], "s"), q([4950.0, 1000.0], "s")
+EDGES = q([0.0, 1800.0, 3600.0, 5400.0], "s")
+GOLD = q([0.2, 0.5, 1.0], ""), q([0.88, 0.92, 0.88], "")
+SHARES = q([0.15, 0.45, 0.1, 0.3], "")
+STATES = q([0.8, 1.5, 30.0, 32.0], "W")
+
+
+def run(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a model with quantities, which its types do not foresee."""
+    return function(*arguments)
+
+
+def whole(result: Any) -> Any:
+    return result
+
+
+def first(result: Any) -> Any:
+    return result[0]
+
+
+def second(result: Any) -> Any:
+    return result[1]
+
+
+def delta(result: Any) -> Any:
+    return result.delta
+
+
+CASES: list[tuple[Callable[..., Any], tuple[Any, ...], Result, str]] = [
+    (energy.trapezoid, (T, P, q(30.0, "s")), first, "J"),
+    (energy.trapezoid, (T, P, q(30.0, "s")), second, "s"),
+    (energy.gap_linear, (T, P, q(30.0, "s")), first, "J"),
+    (energy.gap_linear, (T, P, q(30.0, "s")), second, "s"),
+    (energy.gap_hold_last, (T, P, q(30.0, "s")), first, "J"),
+    (energy.coverage, (q([40.0, 0.0], "s"), q([130.0, 0.0], "s")), whole, ""),
+    (energy.overlap, (START, END, EDGES), whole, "s"),
+    (energy.split, (START, END, q([4.0, 5.0], "J"), q(900.0, "s")), delta, "J"),
+    (energy.pue_energy, (q([5.0], "J"), q([1.35], "")), whole, "J"),
+    (power.linear, (q([0.3, 1.5], ""), q(40.0, "W"), q(200.0, "W")), whole, "W"),
+    (power.piecewise, (q([0.3, 0.7], ""), q(power.LOAD_KNOTS, ""), q([55.0, 125.0, 261.0, 469.0], "W")), whole, "W"),
+    (power.states, (q([[1.0, 2.0, 3.0, 4.0]], "h"), STATES), whole, "J"),
+    (power.typical_energy, (SHARES, STATES, q(8760.0, "h")), whole, "J"),
+    (power.psu_efficiency, (q(0.35, ""), *GOLD), whole, ""),
+    (power.psu_input, (q(140.0, "W"), q(400.0, "W"), *GOLD), whole, "W"),
+    (power.wall_from_components, (q([152.0], "W"), q([83.0], "W"), q([0.94], "")), whole, "W"),
+    (power.wall_from_components, (q([152.0], "J"), q([83.0], "J"), q([0.94], "")), whole, "J"),
+    (carbon.grams, (q([5.0], "kWh"), q([0.0461], "kgCO2e/kWh")), whole, "g"),
+    (
+        carbon.grams_of_intervals,
+        (START, END, q([0.2, 0.1], "kWh"), EDGES, q([31.0, 28.0, 26.0], "g/kWh")),
+        whole,
+        "g",
+    ),
+    (contention.waiting_share, (q(2000.0, "ms"), q(20.0, "s")), whole, ""),
+]
+NOT_A_QUANTITY = {energy.slots, devices.model_of, devices.supply}
+"""What answers with slot numbers or rows of a table."""
+
+
+@pytest.mark.parametrize("function, arguments, result, unit", CASES)
+def test_the_result_has_the_dimension_that_the_docstring_says(
+    function: Callable[..., Any], arguments: tuple[Any, ...], result: Result, unit: str
+) -> None:
+    found = result(function(*arguments))
+    assert found.check(Q(1.0, unit).dimensionality), f"{found.units} is no {unit}"
+
+
+@pytest.mark.parametrize("function, arguments, result, unit", [c for c in CASES if c[2] is not second])
+def test_an_argument_of_another_dimension_does_not_pass(
+    function: Callable[..., Any], arguments: tuple[Any, ...], result: Result, unit: str
+) -> None:
+    for i in range(len(arguments)):
+        wrong = [a * Q(1.0, "candela") if k == i else a for k, a in enumerate(arguments)]
+        # pint raises a plain ValueError where a quantity with a dimension is compared with a number.
+        with pytest.raises((pint.DimensionalityError, ValueError)):
+            result(function(*wrong)).to(unit)
+
+
+def test_power_where_energy_belongs_fails() -> None:
+    with pytest.raises(pint.DimensionalityError):
+        run(carbon.grams, q([5.0], "W"), q([46.1], "g/kWh")).to("g")
+    with pytest.raises(pint.DimensionalityError):
+        power.wall_from_components(q([152.0], "J"), q([83.0], "W"), q([0.94], ""))
+    with pytest.raises(pint.DimensionalityError):
+        run(energy.trapezoid, T, P * Q(1.0, "s"), q(30.0, "s"))[0].to("J")
+
+
+def test_the_numbers_are_those_of_plain_floats() -> None:
+    joules, covered = run(energy.trapezoid, T, P, q(0.5, "min"))
+    plain, seconds = energy.trapezoid(T.magnitude, P.magnitude, 30.0)
+    assert joules.m_as("J") == pytest.approx(plain)
+    assert covered.m_as("s") == pytest.approx(seconds)
+    hours = run(energy.split, q([0.0], "min"), q([30.0], "min"), q([1.0], "kWh"), q(900.0, "s"))
+    assert hours.slot.tolist() == [0, 1]
+    assert hours.delta.m_as("kWh") == pytest.approx([0.5, 0.5])
+
+
+MODULES: tuple[ModuleType, ...] = (energy, power, carbon, contention, devices)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_model_is_tried(module: ModuleType) -> None:
+    public = {
+        f
+        for name, f in inspect.getmembers(module, inspect.isfunction)
+        if not name.startswith("_") and f.__module__ == module.__name__
+    }
+    assert public <= {case[0] for case in CASES} | NOT_A_QUANTITY
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_models_hold_no_factors_between_units(module: ModuleType) -> None:
+    tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+    numbers = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, int | float)}
+    assert not numbers & {24, 60, 365, 1000, 3600, 8760, 8766, 86400, 1e-3, 3.6e6, 1e6, 1e9}
