@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from thinwatt_agent import sources
 from thinwatt_agent.loop import SamplerOptions
+from thinwatt_agent.places import Place, line_of, meant
 from thinwatt_agent.sources import Option
 
 DEFAULT: Final = Path("/etc/thinwatt/agent.toml")
@@ -56,8 +57,6 @@ class Config:
 
 
 Read = Callable[[Any, Path], Any]
-Place = tuple[str, ...]
-"""Tables and key, from the outside in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +225,7 @@ class _File:
         tables = [*dict.fromkeys(key.table for key in KEYS), "collectors", "sources"]
         for name in self.document:
             if name not in tables:
-                raise self._wrong((name,), 0, f"no table [{name}] is known{_meant(name, tables)}")
+                raise self._wrong((name,), 0, f"no table [{name}] is known{meant(name, tables)}")
         found: dict[str, Any] = {}
         for table in dict.fromkeys(key.table for key in KEYS):
             keys = [key for key in KEYS if key.table == table]
@@ -264,7 +263,7 @@ class _File:
         names, found = sources.names(), {}
         for name, content in tables.items():
             if name not in names:
-                raise self._wrong(("sources", name), 0, f"no source {name!r} is known{_meant(name, names)}")
+                raise self._wrong(("sources", name), 0, f"no source {name!r} is known{meant(name, names)}")
             at = ("sources", name)
             options = {option.key: option for option in sources.options(name)}
             self._known(self._mapping(content, at), options, at, 0)
@@ -298,45 +297,7 @@ class _File:
         names = list(known)
         for name in content:
             if name not in names:
-                raise self._wrong((*at, name), n, f"no key {name!r} is known here{_meant(name, names)}")
+                raise self._wrong((*at, name), n, f"no key {name!r} is known here{meant(name, names)}")
 
     def _wrong(self, at: Place, n: int, text: str) -> ConfigError:
         return ConfigError(f"{self.path}:{line_of(self.text, at, n)}: {'.'.join(at)}: {text}")
-
-
-def _meant(word: str, known: Iterable[str]) -> str:
-    import difflib
-
-    names = sorted(known)
-    close = difflib.get_close_matches(word, names, 1)
-    return f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(names)}"
-
-
-_HEADER: Final = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
-_KEY: Final = re.compile(r"\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
-_PART: Final = re.compile(r"[\w-]+|\"[^\"]*\"|'[^']*'")
-
-
-def line_of(text: str, at: Place, n: int = 0) -> int:
-    """Return the line where a key or table stands: that of the nearest thing around it if it isn't written, else 1.
-
-    ``n`` counts the tables of an array, such as ``[[collectors]]``.
-    """
-    table: tuple[str, ...] = ()
-    counts: dict[tuple[str, ...], int] = {}
-    best, depth = 1, 0
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.match(line):
-            table = found = _parts(header[2])
-            counts[table] = counts.get(table, -1) + 1
-        elif key := _KEY.match(line):
-            found = table + _parts(key[1])
-        else:
-            continue
-        if len(found) > depth and found == at[: len(found)] and counts.get(table, 0) == n * (len(table) > 0):
-            best, depth = number, len(found)
-    return best
-
-
-def _parts(name: str) -> tuple[str, ...]:
-    return tuple(part.strip("\"'") for part in _PART.findall(name))

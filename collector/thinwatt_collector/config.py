@@ -5,7 +5,6 @@ The table :data:`KEYS` is the only place that knows a key: it parses the file, m
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from thinwatt_agent.places import line_of, meant
 from thinwatt_collector import units
 
 PerDevice = Literal["hosts", "all", "none"]
@@ -175,7 +175,9 @@ def parse(text: str, path: Path) -> Config:
         try:
             found[key.field] = key.read(value, path.parent)
         except ValueError as error:
-            raise ConfigError(f"{path}:{_line(text, key.table, key.name)}: {key.table}.{key.name}: {error}") from None
+            raise ConfigError(
+                f"{path}:{line_of(text, (key.table, key.name))}: {key.table}.{key.name}: {error}"
+            ) from None
     return Config(**found)
 
 
@@ -183,28 +185,9 @@ def _check_names(document: dict[str, Any], text: str, path: Path) -> None:
     tables = {key.table for key in KEYS}
     for table, content in document.items():
         if table not in tables or not isinstance(content, dict):
-            raise ConfigError(f"{path}:{_line(text, table, '')}: no table [{table}] is known{_meant(table, tables)}")
+            raise ConfigError(f"{path}:{line_of(text, (table,))}: no table [{table}] is known{meant(table, tables)}")
         names = {key.name for key in KEYS if key.table == table}
         for name in content:
             if name not in names:
-                where = _line(text, table, name)
-                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{_meant(name, names)}")
-
-
-def _meant(word: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(word, sorted(known), 1)
-    return f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known))}"
-
-
-def _line(text: str, table: str, name: str) -> int:
-    """Return the line of a key, of its table where the key is not written, else 1."""
-    here, best = "", 1
-    for number, line in enumerate(text.splitlines(), 1):
-        header = re.match(r"\s*\[\s*([^\]]+?)\s*\]", line)
-        if header:
-            here = header[1].strip("\"'")
-            best = number if here == table else best
-        key = re.match(r"\s*[\"']?([\w-]+)[\"']?\s*(\.|=)", line)
-        if key and ((here == table and key[1] == name) or (here == "" and key[1] == table)):
-            return number
-    return best
+                where = line_of(text, (table, name))
+                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{meant(name, names)}")
