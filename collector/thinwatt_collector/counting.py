@@ -127,6 +127,19 @@ def too_wide(utc: Ints) -> NDArray[np.bool_]:
     return (utc[:, -1] - utc[:, 0]) // (energy.SLOT_SECONDS * SECOND) > MAX_SLOTS_IN_FRAME
 
 
+def wide_work(utc: Ints, columns: int) -> Ints:
+    """Return the values that each frame grows to when split, 0 where it has no more slots than rows; shape (frames,).
+
+    Args:
+        utc: (frames, 1 + rows) [ns].
+        columns: of the schema.
+    """
+    width = energy.SLOT_SECONDS * SECOND
+    slots = utc[:, -1] // width - utc[:, 0] // width + 1
+    work: Ints = np.where(slots > utc.shape[1], slots * columns, 0)
+    return work
+
+
 def count(group: GroupLayout, utc: Ints, columns: Floats, models: DeviceModels) -> Counted:
     """Return what the devices of one group drew, by slot.
 
@@ -191,9 +204,10 @@ def _winner(
     for meter in group.meters:
         take(joules[:, :, meter].sum(axis=2), covered[:, :, meter].min(axis=2), 0, models.u_meter)
     if group.components:
+        base = np.zeros_like(models.base) if group.platform else models.base
         c = covered[:, :, group.components].min(axis=2)
         wall = power.wall_from_components(
-            joules[:, :, group.components].sum(axis=2), models.base * c, models.efficiency
+            joules[:, :, group.components].sum(axis=2), base * c, models.efficiency
         )
         known = np.isfinite(wall)
         take(np.where(known, wall, 0.0), np.where(known, c, 0.0), 1, np.nan_to_num(models.u_component))

@@ -28,7 +28,10 @@ class SourceKey:
 
 @dataclass(frozen=True, slots=True)
 class GroupLayout:
-    """Columns of the devices of one group, as offsets inside a device's columns."""
+    """Columns of the devices of one group, as offsets inside a device's columns.
+
+    ``platform`` says that the components' counters hold the whole platform (psys): nothing stands beside them.
+    """
 
     devices: tuple[str, ...]
     start: int
@@ -38,6 +41,7 @@ class GroupLayout:
     covered: Indices
     meters: tuple[tuple[int, ...], ...]
     components: tuple[int, ...]
+    platform: bool
     cpu: int | None
     cpu_capacity: int | None
     load_covered: int | None
@@ -81,7 +85,8 @@ def layout_of(schema: Schema) -> Layout:
 
 
 def _group(group: Group, start: int) -> GroupLayout:
-    find = {(c.source, c.quantity, c.part, c.consumer): i for i, c in enumerate(group.columns)}
+    # A gauge may be NaN and may fall: none takes part in counting, whatever it is called.
+    find = {(c.source, c.quantity, c.part, c.consumer): i for i, c in enumerate(group.columns) if c.kind == "counter"}
     energy = [
         (i, j)
         for i, c in enumerate(group.columns)
@@ -97,11 +102,16 @@ def _group(group: Group, start: int) -> GroupLayout:
         joules=np.array([i for i, _ in energy], np.intp),
         covered=np.array([j for _, j in energy], np.intp),
         meters=_meters(columns),
-        components=tuple(k for k, c in enumerate(columns) if c.source == "rapl" and c.scope == "component" and c.total),
+        components=tuple(k for k, c in enumerate(columns) if _is_component(c)),
+        platform=any(_is_component(c) and c.part.startswith("psys") for c in columns),
         cpu=find.get(("load", "cpu", "", "")),
         cpu_capacity=find.get(("load", "cpu_capacity", "", "")),
         load_covered=find.get(("load", "covered", "", "")),
     )
+
+
+def _is_component(column: Column) -> bool:
+    return column.source == "rapl" and column.scope == "component" and column.total
 
 
 def _part(column: Column) -> str:
