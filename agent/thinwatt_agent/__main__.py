@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
     replay = commands.add_parser("replay", help="count over a recorded sequence of machine states")
     replay.add_argument("folder", type=Path, help="holds 0/, 1/, …: each with sys/, proc/ and clock.toml")
-    replay.add_argument("--interval", type=float, help="of the recording [s]; sets max_gap to three of it, at least 30 s")
+    replay.add_argument("--interval", type=float, help="of the recording [s]: max_gap is three of it, at least 30 s")
     replay.add_argument("--max-gap", type=float, help="longer without a reading is a gap [s]")
     replay.set_defaults(command=_replay)
     for command in (once, sources, replay):

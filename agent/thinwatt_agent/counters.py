@@ -51,13 +51,16 @@ class Limits:
     """What is known of a register beside its readings.
 
     ``unit`` [J] is the energy of one count; ``range`` [counts] is what is added at a fall (None: not known, so a fall
-    is never a wrap); ``max_power`` [W] is the highest power that is believed; ``max_gap`` [ns].
+    is never a wrap); ``max_power`` [W] is the highest power that is believed; ``max_gap`` [ns]. ``wrap_power`` [W] is
+    the highest that is believed of an interval with a fall in it (None: the same). It may be lower, because the two
+    mistakes cost differently: a burst that isn't believed is lost, a restart taken for a wrap is energy made up.
     """
 
     unit: float
     range: int | None
     max_power: float
     max_gap: int
+    wrap_power: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +116,10 @@ def relation(a: Point, b: Point, limits: Limits) -> tuple[Relation, int]:
         return "gap", rise if rise >= 0 else b.value
     if 0 <= rise <= possible:
         return "advance", rise
-    if rise < 0 and limits.range is not None and not slept(a.at, b.at) and rise + limits.range <= possible:
-        return "wrap", rise + limits.range
+    if rise < 0 and limits.range is not None and not slept(a.at, b.at):
+        believed = possible if limits.wrap_power is None else dt / 1e9 * limits.wrap_power / limits.unit
+        if rise + limits.range <= believed:
+            return "wrap", rise + limits.range
     return "odd", 0
 
 

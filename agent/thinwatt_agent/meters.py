@@ -58,7 +58,7 @@ class EnergyMeter:
 
 
 def _limits(spec: Energy, max_gap: int) -> Limits:
-    return Limits(spec.unit, spec.range, spec.max_power, max_gap)
+    return Limits(spec.unit, spec.range, spec.max_power, max_gap, spec.wrap_power)
 
 
 def _energy_columns(source: str, spec: Energy | Power) -> tuple[Column, ...]:

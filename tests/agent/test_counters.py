@@ -147,6 +147,15 @@ def test_a_fall_of_a_register_of_unknown_range_is_a_restart() -> None:
     assert (counter.joules, told(counter)) == (150.0, [("restart", 1)])
 
 
+def test_a_fall_near_the_end_is_a_wrap_only_at_a_power_that_is_believed_of_falls() -> None:
+    reads = every(10, 260_000_000_000, 260_200_000_000, 2_000_000, 202_000_000, 402_000_000)
+    careful = Limits(1e-6, RAPL_RANGE, 245.0, 30 * SECOND, wrap_power=118.75)
+    assert (run(reads, careful).joules, told(run(reads, careful))) == (600.0, [("restart", 2)])
+    assert told(run(reads, Limits(1e-6, RAPL_RANGE, 245.0, 30 * SECOND))) == [("wrap", 2)]
+    burst = every(10, 0, 2_000_000_000)
+    assert (run(burst, careful).joules, run(burst, careful).events) == (2000.0, [])
+
+
 def test_a_restart_at_the_last_reading_is_told_and_a_torn_one_is_not_taken_for_it() -> None:
     assert told(run(every(10, 200_000_000_000, 200_200_000_000, 0))) == [("restart", 2)]
     assert told(run(every(10, 200_000_000_000, 200_200_000_000, 9_000))) == [("restart", 2)]

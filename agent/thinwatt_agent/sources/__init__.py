@@ -38,7 +38,10 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """A register that counts energy. ``key`` names it on this machine for ever, ``part`` names it for people."""
+    """A register that counts energy. ``key`` names it on this machine for ever, ``part`` names it for people.
+
+    ``unit`` [J], ``range`` [counts], ``max_power`` and ``wrap_power`` [W]: see :class:`thinwatt_agent.counters.Limits`.
+    """
 
     key: str
     part: str
@@ -49,6 +52,7 @@ class Energy:
     basis: str
     total: bool = True
     source: str = ""
+    wrap_power: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,12 @@ MICROJOULE: Final = 1e-6
 
 # Highest believed power of a zone that states no limit [W], and how far above its stated long-term limit it may go for
 # seconds. Package: the largest sockets sold are rated 500 W (AMD EPYC 9965, Intel Xeon 6980P); a 125 W desktop part is
-# allowed 253 W of turbo (Intel Core i9-13900K data sheet). Dram: 122 W stated by servers with 12 channels.
+# allowed 253 W of turbo (Intel Core i9-13900K data sheet). Dram: 122 W is stated by servers (intel/powertelemetry#3).
+# The defaults are 1.2 times such a rating.
 DEFAULT_POWER: Final = {"package": 600.0, "core": 600.0, "uncore": 300.0, "dram": 200.0, "psys": 2000.0}
 BURST: Final = {"package": 150.0, "core": 150.0, "uncore": 150.0, "dram": 20.0, "psys": 200.0}
 OVERSHOOT: Final = 1.25
+BEYOND_RATING: Final = 1.2
 # A "limit" above this is how firmware writes "none" (often 4095.875 W).
 NO_LIMIT: Final = 2000.0
 
@@ -124,6 +126,7 @@ def _specs(zones: list[Zone], values: list[int | None], stated: float) -> tuple[
             scope="component",
             basis="modelled",
             total=zone.id not in inside,
+            wrap_power=None if stated else wrap_power(zone),
         )
         for zone, part in zip(zones, parts, strict=True)
     )
@@ -147,11 +150,20 @@ def max_power(zone: Zone) -> float:
     The stated limits are averages over their window: the long-term one over many seconds, in which the short-term one
     or, if that isn't stated, a burst by kind may be drawn.
     """
-    kind = zone.kind
-    limits = [_constraint(zone, n) for n in range(3)]
+    limits = _limits(zone)
     if not any(limits):
-        return DEFAULT_POWER[kind]
-    return max(limits[0] + BURST[kind] if limits[0] else 0.0, max(limits) * OVERSHOOT)
+        return DEFAULT_POWER[zone.kind]
+    return max(limits[0] + BURST[zone.kind] if limits[0] else 0.0, max(limits) * OVERSHOOT)
+
+
+def wrap_power(zone: Zone) -> float:
+    """Highest power that is believed where the register fell [W]: what the zone states, with no burst on top."""
+    return max(_limits(zone)) * OVERSHOOT or DEFAULT_POWER[zone.kind] / BEYOND_RATING
+
+
+def _limits(zone: Zone) -> list[float]:
+    """Return what the long-term, short-term and peak constraints allow [W], 0 where nothing is stated."""
+    return [_constraint(zone, n) for n in range(3)]
 
 
 def _constraint(zone: Zone, n: int) -> float:

@@ -84,6 +84,15 @@ def test_burst_and_limits_bound_what_is_believed(tmp_path: Path) -> None:
     assert believed(tmp_path / "memory", "dram", constraint_0_max_power_uw=40) == 60.0
 
 
+def test_a_fall_is_believed_to_be_a_wrap_up_to_what_is_stated(tmp_path: Path) -> None:
+    place = "sys/class/powercap/intel-rapl:0"
+    write(tmp_path, zone("package-0", 5) | {f"{place}/constraint_0_max_power_uw": 95_000_000})
+    spec = specs(tmp_path)["package-0"]
+    assert (spec.max_power, spec.wrap_power) == (245.0, 118.75)
+    write(tmp_path, zone("package-1", 5, id_="intel-rapl:1"))
+    assert (specs(tmp_path)["package-1"].max_power, specs(tmp_path)["package-1"].wrap_power) == (600.0, 500.0)
+
+
 def test_the_configuration_has_the_last_word_on_power(tmp_path: Path) -> None:
     write(tmp_path, zone("package-0", 5) | zone("dram", 5, id_="intel-rapl:0:0"))
     assert [s.max_power for s in specs(tmp_path, max_power=90.0).values()] == [90.0, 90.0]
