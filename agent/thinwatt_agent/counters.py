@@ -209,7 +209,8 @@ class EnergyCounter:
         goes_on, goes_back = onward in ("advance", "wrap"), direct in ("advance", "wrap")
         wrapped = relation(last, first, self.limits)[0] == "wrap"
         spoilt = self._spoilt(last, first)
-        if goes_on and not goes_back and spoilt and direct == "odd" and torn(last, point, self.limits):
+        still = point.value < last.value and torn(last, point, self.limits)
+        if goes_on and spoilt and still and direct != "gap":
             self.candidates.append(point)
             return
         if goes_on and (wrapped or not (goes_back and spoilt)):

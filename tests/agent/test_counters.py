@@ -119,6 +119,11 @@ def test_two_torn_reads_in_a_row_do_not_vouch_for_each_other() -> None:
     assert (counter.joules, told(counter)) == (800.0, [("failed", 1), ("failed", 2)])
 
 
+def test_nor_do_they_make_a_wrap_near_the_end_of_the_range() -> None:
+    counter = run(every(10, 258_440_000_000, 258_990_000_000, 2, 26, 260_640_000_000, 261_190_000_000))
+    assert (counter.joules, told(counter)) == (2750.0, [("failed", 2), ("failed", 3)])
+
+
 def test_a_torn_read_near_the_end_of_the_range_is_no_wrap() -> None:
     counter = run(every(10, 262_000_000_000, 2621, 262_100_000_000))
     assert (counter.joules, told(counter)) == (100.0, [("failed", 1)])
