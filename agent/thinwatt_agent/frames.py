@@ -41,15 +41,10 @@ def beyond(message: bytes, tick: int) -> bytes:
     return pick(message, range(sum(t <= tick for t in ticks), len(ticks)))
 
 
-def halve(message: bytes) -> tuple[bytes, int]:
-    """Return ``message`` with every second row, the last one among them, and the resolution lost [ns].
-
-    That is, for each dropped row, the time to the next one: the two intervals are known only together now.
-    """
-    _, times = columns(message)
-    count = len(times)
-    lost = sum(times[i + 1] - times[i] for i in range(count - 2, -1, -2))
-    return pick(message, range((count - 1) % 2, count, 2)), lost
+def halve(message: bytes) -> bytes:
+    """Return ``message`` with every second row, the last one among them: two intervals are known only together now."""
+    count = wire.rows_header(message).rows
+    return pick(message, range((count - 1) % 2, count, 2))
 
 
 def columns(message: bytes) -> tuple[memoryview[int], memoryview[int]]:

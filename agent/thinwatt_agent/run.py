@@ -149,7 +149,7 @@ class Agent:
     def _sample(self, now: Instant) -> None:
         own = self._reader.own
         own["rows"] = own.get("rows", 0.0) + 1
-        own["lost_resolution"] = self.spool.lost_resolution
+        own["lost_resolution"] = self.spool.lost_rows * self._interval / SECOND
         own["spool_rows"], own["spool_bytes"] = self.spool.rows, self.spool.size
         row = self._reader.sample(now)
         changed = self._reader.schema.id != self._schema

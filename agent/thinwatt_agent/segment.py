@@ -85,6 +85,7 @@ class Segment:
     state: bytes = b""
     start: int = 0
     end: int = 0
+    thinned: bool = False
 
     @property
     def last(self) -> int:
@@ -155,6 +156,15 @@ def bodies(data: bytes) -> Iterator[tuple[int, bytes | None, int]]:
         body = data[start:end]
         yield start, body if zlib.crc32(body) == crc else None, end
         position = end
+
+
+def last_state(data: bytes) -> bytes:
+    """Return the state of the last frame in a segment."""
+    state = b""
+    for _, body, _ in bodies(data):
+        if body and body[:1] == b"R":
+            state = state_of(body)
+    return state
 
 
 def parse(name: str, store: Store, data: bytes) -> Found:

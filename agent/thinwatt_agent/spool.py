@@ -7,14 +7,14 @@ frame was ever sent, so before a frame is sent from memory a *marker* is put whe
 counting any of them twice.
 
 At the bound, rows are dropped where there are most for the time, oldest first; never the last of a stream, so every
-joule stays in a later row and what is lost is resolution, counted in seconds.
+joule stays in a later row and what is lost is resolution, and the rows are counted.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 
 SEGMENTS: Final = 64
 """The bound holds at least so many segments, so that answered ones are given back soon."""
-SECOND: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,8 @@ class Spool:
         marker: Marker | None = None,
     ) -> None:
         self.boot = boot
-        self.lost_resolution = 0.0
+        self.lost_rows = 0
+        self.lost_streams = 0
         self.answered: dict[bytes, int] = {}
         self._bound, self._memory_bound = bound, memory_bound
         self._open_store = open_store
@@ -77,7 +77,7 @@ class Spool:
         self._memory = Memory()
         self._disk: Store | None = None
         self._offsets: dict[bytes, tuple[int, int]] = {}
-        self._told = ""
+        self._told = False
         self._marker = marker or Marker((), "", boot)
         self._trusted = False
         self._next = 1
@@ -176,6 +176,7 @@ class Spool:
         for s in self._segments:
             if s.stream == stream and last in s.lasts:
                 index = s.lasts.index(last)
+                self.lost_rows += s.counts[index]
                 s.drop(index)
                 if not s.lasts:
                     self._remove(s)
@@ -248,8 +249,9 @@ class Spool:
         fits = (
             active is not None
             and active.store is store
+            and not active.thinned
             and (active.stream, active.schema) == (header.stream, header.schema)
-            and active.size + len(data) <= max(self._bound // SEGMENTS, 4096)
+            and active.size + len(data) <= max(self._bound // SEGMENTS, 1024)
         )
         if active is not None and fits:
             store.append(active.name, data)
@@ -294,9 +296,9 @@ class Spool:
 
     def _lose(self, error: OSError) -> None:
         text = "another agent uses this folder" if isinstance(error, BlockingIOError) else str(error)
-        if text != self._told and self._open_store:
+        if not self._told and self._open_store:
             log.error("the spool's folder can't be written (%s): rows are kept in memory until it can", text)
-        self._told = text
+        self._told = True
         if self._disk and not self._segments:
             self._disk.close()
             self._disk = None
@@ -321,7 +323,7 @@ class Spool:
             return
         if self._told:
             log.warning("the spool's folder can be written again")
-            self._told = ""
+            self._told = False
 
     # Reading
 
@@ -357,52 +359,57 @@ class Spool:
         for store, bound in ((self._disk, self._bound), (self._memory, self._memory_bound)):
             try:
                 while store and sum(s.size for s in self._segments if s.store is store) > bound:
-                    if not self._thin_one([s for s in self._segments if s.store is store]):
+                    if not self._thin_one(store):
                         break
-            except OSError as error:
+            except (OSError, wire.WireError) as error:
                 log.warning("the spool is at its bound and can't be thinned out: %s", error)
 
-    def _thin_one(self, segments: Sequence[Segment]) -> bool:
-        lasts = dict(self.streams())
-        for s in sorted(segments, key=self._resolution):
-            if sum(s.counts) > 1:
-                self._halve(s)
-                return True
-            if s.last < lasts[s.stream]:
-                self.lost_resolution += self._until_next(s) / SECOND
-                self._remove(s)
-                return True
-        if segments[0] is self._segments[-1]:
-            return False
-        log.error("the spool is full of streams with one row each: the oldest is dropped, its time will be a gap")
-        self._remove(segments[0])
+    def _thin_one(self, store: Store) -> bool:
+        """Drop rows of one segment where there are most for the time; return whether there was anything to drop."""
+        s = self._finest(store, self._segments[:-1]) or self._finest(store, self._segments)
+        if s is None:
+            s = next(s for s in self._segments if s.store is store)
+            if s is self._segments[-1]:
+                return False
+            log.error("the spool is full of streams with one row each: the oldest is dropped, its time will be a gap")
+            self.lost_streams += 1
+            self._remove(s)
+        elif sum(s.counts) > 1:
+            self._halve(s)
+        else:
+            self.lost_rows += 1
+            self._remove(s)
         return True
 
-    def _resolution(self, s: Segment) -> tuple[int, str]:
-        """Sort key: where there are most rows for the time first (by powers of two), then the oldest."""
-        return ((s.end - s.start + self._until_next(s)) // sum(s.counts)).bit_length(), s.name
+    def _finest(self, store: Store, segments: list[Segment]) -> Segment | None:
+        """Return the segment with the least time a row (by powers of two), the oldest of those that are alike.
+
+        A segment whose only row is the last of its stream can't lose any: none of that kind is returned.
+        """
+        found, least = None, 0
+        newest = self._segments[-1]
+        starts = {newest.stream: newest.start} if segments[-1:] != [newest] else {}
+        for s in reversed(segments):
+            end = starts.get(s.stream)
+            starts[s.stream] = s.start
+            rows = sum(s.counts)
+            if s.store is not store or (end is None and rows == 1):
+                continue
+            key = (((s.end if end is None else end) - s.start) // rows).bit_length()
+            if found is None or key <= least:
+                found, least = s, key
+        return found
 
     def _halve(self, s: Segment) -> None:
-        state = _last_state(s)
-        thinner, lost = frames.halve(frames.merge([s.read(i) for i in range(len(s.lasts))]))
+        state = segment.last_state(s.store.read(s.name))
+        thinner = frames.halve(frames.merge([s.read(i) for i in range(len(s.lasts))]))
         hello = s.read_hello()
         first = segment.head(s.stream, s.boot, hello)
         data = segment.rows(thinner, state)
         s.store.write(s.name, first + data)
         fresh = Segment(s.name, s.store, s.stream, s.boot, s.schema, (len(first) - len(hello), len(hello)), len(first))
+        fresh.thinned = True
         fresh.add(thinner, b"", fresh.size + segment.ROWS_HEAD)
         fresh.size += len(data)
         self._segments[self._segments.index(s)] = fresh
-        self.lost_resolution += lost / SECOND
-
-    def _until_next(self, s: Segment) -> int:
-        later = [n.start for n in self._segments[self._segments.index(s) + 1 :] if n.stream == s.stream]
-        return later[0] - s.end if later else 0
-
-
-def _last_state(s: Segment) -> bytes:
-    state = b""
-    for _, body, _ in segment.bodies(s.store.read(s.name)):
-        if body and body[:1] == b"R":
-            state = segment.state_of(body)
-    return state
+        self.lost_rows += sum(s.counts) - sum(fresh.counts)
