@@ -44,7 +44,8 @@ def in_order(ticks: Ticks, times: Times, after: Ticks) -> NDArray[np.bool_]:
     """
     rising = (ticks[:, 0] > after) & (times[:, 0] >= 0) & (after >= 0)
     if ticks.shape[1] > 1:
-        rising &= (np.diff(ticks, axis=1) > 0).all(axis=1) & (np.diff(times, axis=1) >= 0).all(axis=1)
+        # Compared, not subtracted: a difference of hostile times does not fit 64 bits and turns positive.
+        rising &= (ticks[:, 1:] > ticks[:, :-1]).all(axis=1) & (times[:, 1:] >= times[:, :-1]).all(axis=1)
     return rising
 
 

@@ -6,7 +6,7 @@ the transaction fails the caller throws the fleet's streams away and reads them 
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -21,11 +21,19 @@ from thinwatt_collector.decode import Batch, Rejected
 from thinwatt_collector.fleet import Fleet, Placed
 from thinwatt_collector.identity import Conflicts
 from thinwatt_collector.labels import Family, key
-from thinwatt_collector.ledger import Ledger
+from thinwatt_collector.ledger import Ledger, LedgerError
 from thinwatt_collector.receive import Message
 
 SECOND: Final = counting.SECOND
 FALL_TOLERANCE: Final = 1e-9
+LARGEST: Final = 1e18
+"""A counter beyond it is no counter: sums of a million of them would not stay finite."""
+WIDE_WORK: Final = 1 << 22
+"""Values that frames with more slots than rows may grow to in one commit; further ones wait in the spools."""
+NEWCOMERS: Final = 64
+"""Streams of one agent that are first heard in one commit; further ones wait in its spool."""
+UNFIT: Final = -1
+POSTPONED: Final = -2
 CLOCK_LIMIT: Final = 1 << 61
 """Times of a frame lie within ±73 years of 0 [ns]: sums of them stay in 64 bits."""
 
@@ -88,6 +96,8 @@ class Booking:
         self.heard: dict[int, Heard] = {}
         self.replies: list[Reply] = []
         self.frames: Counter[str] = Counter()
+        self.newcomers: Counter[str] = Counter()
+        self.wide_work = 0
         self.rows = 0
         self.refreshed: list[tuple[Ints, Ints, Floats, Ints]] = []
 
@@ -99,7 +109,7 @@ class Booking:
         """
         fleet = self.fleet
         self._read_streams(frames)
-        for group in _rounds(frames):
+        for group in decode.rounds(frames):
             for (schema, _, version), messages in group.items():
                 batch, rejected = decode.batch_of(messages, fleet.placed(schema).layout.width, version)
                 self.replies.extend(refusal(r, self._tallies) for r in rejected)
@@ -115,7 +125,10 @@ class Booking:
         missing = self.fleet.missing({(m.agent, decode.stream_of(m)) for m, _ in frames})
         if not missing:
             return
-        for row in self.ledger.streams(missing):
+        rows = self.ledger.streams(missing)
+        if not self.fleet.schemas.keys() >= {row.schema for row in rows}:
+            raise LedgerError("another collector has written schemas to the ledger that are not known here")
+        for row in rows:
             self.fleet.add_stream(row, saved=True)
         unknown = {agent for agent, _ in missing} - self.fleet.last_row.keys()
         self.fleet.last_row.update(self.ledger.last_rows(unknown))
@@ -146,18 +159,21 @@ class Booking:
             self._refuse(batch, np.flatnonzero(~ordered), "bad_order", "ticks or times of the rows do not rise")
             batch = decode.part_of(batch, np.flatnonzero(ordered))
         numbers = np.array([self._stream(batch, i) for i in range(len(batch))], np.int64)
-        unfit = np.flatnonzero(numbers < 0)
+        unfit = np.flatnonzero(numbers == UNFIT)
         if len(unfit):
             self._refuse(batch, unfit, "bad_schema", "the new schema of this stream lacks columns that the old one had")
-            batch = decode.part_of(batch, np.flatnonzero(numbers >= 0))
-        return batch, numbers[numbers >= 0]
+        self.frames["postponed"] += int((numbers == POSTPONED).sum())
+        return decode.part_of(batch, np.flatnonzero(numbers >= 0)), numbers[numbers >= 0]
 
     def _stream(self, batch: Batch, i: int) -> int:
-        """Return the number of a frame's stream, its state in the frame's schema if it has new rows; -1 if unfit."""
+        """Return the number of a frame's stream, its state in the frame's schema if it has new rows."""
         fleet, agent, stream = self.fleet, batch.messages[i].agent, batch.streams[i]
         try:
             number = fleet.stream_id(agent, stream)
         except KeyError:
+            self.newcomers[agent] += 1
+            if self.newcomers[agent] > NEWCOMERS:
+                return POSTPONED
             number = self._new_stream(batch, i, agent, stream)
         if fleet.stream_layout[number] != batch.schema:
             position = fleet.stream["pos"][number]
@@ -165,7 +181,7 @@ class Booking:
                 try:
                     fleet.move_to_schema(number, batch.schema)
                 except wire.WireError:
-                    return -1
+                    return UNFIT
         return number
 
     def _new_stream(self, batch: Batch, i: int, agent: str, stream: bytes) -> int:
@@ -194,7 +210,12 @@ class Booking:
         fleet = self.fleet
         live = (batch.flags & wire.LIVE) != 0
         received = np.array([m.received for m in batch.messages], np.int64)
-        skew = received - (batch.sent + fleet.stream["offset"][numbers])
+        offset = fleet.stream["offset"][numbers]
+        future = ~live & fleet.stream["uncertain"][numbers] & (batch.times[:, -1] + offset > received)
+        for i in np.flatnonzero(future).tolist():
+            pin = clock.bounded(fleet.pin(int(numbers[i])), int(batch.times[i, -1]), batch.messages[i].received)
+            fleet.set_pin(int(numbers[i]), pin)
+        skew = received - (batch.sent + offset)
         suspect = fleet.stream["suspect"][numbers] != 0
         for i in np.flatnonzero(live & ((np.abs(skew) > clock.TOLERANCE) | suspect)).tolist():
             number = int(numbers[i])
@@ -216,11 +237,17 @@ class Booking:
         utc = times + stream["offset"][numbers][:, None]
         sound: NDArray[np.bool_] = self._sound(placed, columns) & ~counting.too_wide(utc)
         sound = sound & (times[:, 1] >= times[:, 0])
+        work = counting.wide_work(utc, placed.layout.width)
+        sound = sound & (work <= WIDE_WORK)
         if not sound.all():
             self._refuse(batch, np.flatnonzero(~sound), "bad_value", "a counter falls or is no number, or time jumps")
-            kept = np.flatnonzero(sound)
+        now = sound & (self.wide_work + np.cumsum(np.where(sound, work, 0)) <= WIDE_WORK)
+        if not now.all():
+            self.frames["postponed"] += int((sound & ~now).sum())
+            kept = np.flatnonzero(now)
             batch, numbers, places = decode.part_of(batch, kept), numbers[kept], places[kept]
             utc, columns = utc[kept], columns[kept]
+        self.wide_work += int(work[now].sum())
         if not len(batch):
             return
         fresh = batch.ticks > stream["pos"][numbers][:, None]
@@ -244,12 +271,15 @@ class Booking:
                 fleet.last_row[message.agent] = last
 
     def _sound(self, placed: Placed, columns: Floats) -> NDArray[np.bool_]:
+        """Return which frames' counters rise; what falls by a rounding is held at what it was, in ``columns``."""
         counters = columns[:, placed.layout.counters]
         step = np.diff(counters, axis=2)
         least = -FALL_TOLERANCE * np.abs(counters[:, :, 1:])
         with np.errstate(invalid="ignore"):
             held = np.asarray((step >= least).all(axis=(1, 2)))
-        return held & np.isfinite(counters[:, :, -1]).all(axis=1)
+            if (step < 0).any():
+                columns[:, placed.layout.counters] = np.maximum.accumulate(counters, axis=2)
+            return held & (counters[:, :, -1] <= LARGEST).all(axis=1)
 
     def _refuse(self, batch: Batch, which: Ints, reason: str, text: str) -> None:
         error = wire.WireError(reason, text)
@@ -379,17 +409,3 @@ def _contact(batch: Batch, i: int) -> clock.Contact:
         sent=int(batch.sent[i]),
         received=batch.messages[i].received,
     )
-
-
-def _rounds(frames: list[tuple[Message, int]]) -> list[dict[tuple[bytes, int, int], list[Message]]]:
-    """Return frames in rounds in which no stream stands twice, each round by shape: first frames first."""
-    seen: Counter[tuple[str, bytes]] = Counter()
-    rounds: list[dict[tuple[bytes, int, int], list[Message]]] = []
-    for message, version in frames:
-        stream = (message.agent, decode.stream_of(message))
-        turn = seen[stream]
-        seen[stream] += 1
-        if turn == len(rounds):
-            rounds.append(defaultdict(list))
-        rounds[turn][decode.shape_key(message, version)].append(message)
-    return rounds

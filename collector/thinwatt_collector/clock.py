@@ -2,7 +2,8 @@
 
 Rows carry CLOCK_BOOTTIME, which no one can step. A *live* frame was sent in the boot of its rows, so that its
 ``sent`` and the receipt name the same instant on two clocks. Transport delay only ever makes receipt late, so a
-positive skew must be seen twice before it moves anything: a frame held back by the network is no clock error.
+positive skew must be seen twice before it moves anything: a frame held back by the network is no clock error. Frames
+held back by the same stall are one sighting, not two: the second must have been sent after the first had arrived.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Final
 
 TOLERANCE: Final = 2_000_000_000
 """An agent's own wall clock is believed within 2 s of the collector's [ns]."""
+PATIENCE: Final = 600_000_000_000
+"""A stall of the network is thought to last no longer than this [ns]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,15 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A stream's UTC − boottime [ns]; ``uncertain`` when it rests on a clock no collector ever checked."""
+    """A stream's UTC − boottime [ns]; ``uncertain`` when it rests on a clock no collector ever checked.
+
+    ``suspect`` is a late skew that waits to be confirmed, ``suspected`` when its frame was ``sent``.
+    """
 
     offset: int
     uncertain: bool
     suspect: int = 0
+    suspected: int = 0
 
 
 def first_pin(contact: Contact, last_row_time: int, not_before: int) -> Pin:
@@ -63,7 +70,8 @@ def renewed(pin: Pin, contact: Contact) -> Pin:
     """Return the pin for the rows from now on.
 
     An early receipt (negative skew) cannot come from delay and moves the pin at once. A late one is first a
-    suspicion; the next live contact confirms it, and the smaller of the two skews is taken.
+    suspicion; a live contact that was sent so much later that the same stall can't have held it back confirms it, and
+    the smaller of the two skews is taken.
     """
     if not contact.live:
         return pin
@@ -72,6 +80,13 @@ def renewed(pin: Pin, contact: Contact) -> Pin:
         return Pin(pin.offset, uncertain=False) if pin.suspect or pin.uncertain else pin
     if found < 0:
         return Pin(pin.offset + found, uncertain=False)
-    if pin.suspect:
-        return Pin(pin.offset + min(found, pin.suspect), uncertain=False)
-    return Pin(pin.offset, pin.uncertain, suspect=found)
+    if not pin.suspect:
+        return Pin(pin.offset, pin.uncertain, found, contact.sent)
+    if contact.sent - pin.suspected < min(pin.suspect, PATIENCE):
+        return pin
+    return Pin(pin.offset + min(found, pin.suspect), uncertain=False)
+
+
+def bounded(pin: Pin, last_row_time: int, received: int) -> Pin:
+    """Return an uncertain pin moved back, where needed, so that the row at ``last_row_time`` is not of the future."""
+    return Pin(min(pin.offset, received - last_row_time), uncertain=True) if pin.uncertain else pin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -145,6 +146,23 @@ def batch_of(messages: Sequence[Message], width: int, version: int) -> tuple[Bat
         matrix=table["matrix"],
     )
     return batch, rejected
+
+
+def rounds(frames: Sequence[tuple[Message, int]]) -> list[dict[tuple[bytes, int, int], list[Message]]]:
+    """Return frames in rounds in which no agent stands twice, each round by :func:`shape_key`: first frames first.
+
+    So an agent's frames are counted in their order, its old streams before its new one: the gap between two streams
+    is right only then.
+    """
+    seen: Counter[str] = Counter()
+    found: list[dict[tuple[bytes, int, int], list[Message]]] = []
+    for message, version in frames:
+        turn = seen[message.agent]
+        seen[message.agent] += 1
+        if turn == len(found):
+            found.append({})
+        found[turn].setdefault(shape_key(message, version), []).append(message)
+    return found
 
 
 def part_of(batch: Batch, chosen: NDArray[np.intp]) -> Batch:

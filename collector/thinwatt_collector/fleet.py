@@ -77,6 +77,11 @@ class Unsaved:
     sources: list[tuple[int, SourceKey]] = field(default_factory=list)
 
 
+def printable(value: object, longest: int) -> str:
+    """Return what a machine says of itself as text that every database and exposition can hold; "" for nothing."""
+    return "".join(c for c in str(value or "")[:longest] if c.isprintable())
+
+
 class Fleet:
     """Streams, devices, sources and booked totals.
 
@@ -118,7 +123,7 @@ class Fleet:
         for row in known.devices:
             self._add_device(Device(*row))
         self.totals = Totals(self.describe)
-        self.totals.load(known.labels)
+        self.totals.load(known.labels, self._named)
         self.last_row: dict[str, int] = {}
         self._streams: dict[tuple[str, bytes], int] = {}
         self.forget_streams()
@@ -137,6 +142,7 @@ class Fleet:
             base=(np.int64, ()),
             uncertain=(np.bool_, ()),
             suspect=(np.int64, ()),
+            suspected=(np.int64, ()),
             seen=(np.int64, ()),
             place=(np.int64, ()),
             saved=(np.bool_, ()),
@@ -183,11 +189,12 @@ class Fleet:
 
         Raises:
             WireError: ``bad_schema``; columns of a stream may be added, never taken away: what they had counted
-                would be counted again when they came back.
+                would be counted again when they came back. A stream of which nothing is booked may have any schema:
+                its frames may have come in another order.
         """
         old, new = self.placed(self.stream_layout[number]), self.placed(schema)
         before, after = same_columns(old.layout.schema, new.layout.schema)
-        if len(before) < old.layout.width:
+        if len(before) < old.layout.width and self.stream["pos"][number] > 0:
             raise WireError("bad_schema", "the new schema of this stream lacks columns that the old one had")
         at = self._place(new, self.stream_rows[number][0])
         new.rows["state"][at][after] = old.rows["state"][self.stream["place"][number]][before]
@@ -237,12 +244,13 @@ class Fleet:
     def pin(self, number: int) -> Pin:
         """Return where a stream's boottime lies in UTC."""
         s = self.stream
-        return Pin(int(s["offset"][number]), bool(s["uncertain"][number]), int(s["suspect"][number]))
+        return Pin(*(s[n][number].item() for n in ("offset", "uncertain", "suspect", "suspected")))
 
     def set_pin(self, number: int, pin: Pin) -> None:
         """Set it for the rows from now on."""
         s = self.stream
-        s["offset"][number], s["uncertain"][number], s["suspect"][number] = pin.offset, pin.uncertain, pin.suspect
+        s["offset"][number], s["uncertain"][number] = pin.offset, pin.uncertain
+        s["suspect"][number], s["suspected"][number] = pin.suspect, pin.suspected
 
     def learn_schema(self, agent: str, schema: Schema) -> bool:
         """Remember what an agent's columns mean; False when it has sent too many different schemas."""
@@ -289,7 +297,7 @@ class Fleet:
 
     def _describe_device(self, agent: str, name: str, about: Mapping[str, Any], simulated: bool) -> None:
         number = self.device_id(agent, name)
-        kind, model = str(about.get("class") or "unknown")[:64], str(about.get("model") or "")[:200]
+        kind, model = printable(about.get("class"), 64) or "unknown", printable(about.get("model"), 200)
         new = Device(number, self.devices[number].name, agent, kind, model, simulated)
         if new != self.devices[number]:
             self.devices[number] = self.unsaved.devices[number] = new
@@ -346,6 +354,11 @@ class Fleet:
         return DeviceModels(
             *(d[n][devices] for n in ("watts", "base", "efficiency", "u_meter", "u_component", "u_load"))
         )
+
+    def _named(self, labels: dict[str, str]) -> int:
+        number = self._device_ids.get(labels["device"], -1)
+        renamed = number >= 0 and labels.get("class", self.devices[number].kind) != self.devices[number].kind
+        return -1 if renamed else number
 
     def describe(self, family: Family, first: int, second: int) -> dict[str, str]:
         """Return the labels of a booked total."""
