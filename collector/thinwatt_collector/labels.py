@@ -51,8 +51,13 @@ class Totals:
         self.second = np.zeros(0, np.int64)
         self.values = np.zeros(0)
 
-    def load(self, saved: Iterable[tuple[int, str, str, float]]) -> None:
-        """Take label sets and totals from the ledger; their keys are learnt when they are next used."""
+    def load(self, saved: Iterable[tuple[int, str, str, float]], device_of: Callable[[dict[str, str]], int]) -> None:
+        """Take label sets and totals from the ledger; their keys are learnt when they are next used.
+
+        Args:
+            saved: (row, family, labels, total).
+            device_of: the device that labels of a device's family name, -1 where they are not its present ones.
+        """
         rows = list(saved)
         self._grow(max((row for row, *_ in rows), default=-1) + 1)
         for row, family, labels, total in rows:
@@ -60,6 +65,8 @@ class Totals:
             self.texts[row] = labels
             self.values[row] = total
             self.family[row] = Family[family]
+            if self.family[row] >= Family.DEVICE_ENERGY:
+                self.first[row] = device_of(json.loads(labels))
 
     def rows(self, keys: Ints) -> Ints:
         """Return the row of each key; a key never seen gets a new row with total 0."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector.catalogue import CATALOGUE
-from thinwatt_collector.fleet import Fleet
+from thinwatt_collector.fleet import Fleet, printable
 from thinwatt_collector.labels import Family as Booked
 from thinwatt_collector.serve.exposition import Family, LabelSet, label_text
 
@@ -124,7 +124,7 @@ class Snapshots:
         else:
             rows = rows[totals.first[rows] >= 0]
             rows = rows[which[totals.first[rows]]] if len(rows) else rows
-        labels = self._labels(name, (id(totals), rows.tobytes()), lambda: [json.loads(totals.texts[r]) for r in rows])
+        labels = self._labels(name, (totals, rows.tobytes()), lambda: [json.loads(totals.texts[r]) for r in rows])
         return Family(CATALOGUE[name], labels, totals.values[rows])
 
     def _power(self, fleet: Fleet, present: NDArray[np.bool_], shown: NDArray[np.bool_], now: int) -> list[Family]:
@@ -205,7 +205,7 @@ def _roster(last: Roster | None, fleet: Fleet, since: int) -> Roster:
     info = [
         {
             "agent": a,
-            "version": str(m.get("agent_version", ""))[:64],
+            "version": printable(m.get("agent_version"), 64),
             "simulated": str(bool(m.get("simulated"))).lower(),
         }
         for a, m in zip(names, machines, strict=True)

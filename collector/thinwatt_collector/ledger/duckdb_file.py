@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -42,8 +42,12 @@ class DuckDBLedger:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = duckdb.connect(str(self.path), config=dict(self._settings))
-            migrate(connection)
         except (duckdb.Error, OSError) as error:
+            raise LedgerError(f"can't open the ledger {self.path}: {_line(error)}") from error
+        try:
+            migrate(connection)
+        except (duckdb.Error, LedgerError) as error:
+            connection.close()
             raise LedgerError(f"can't open the ledger {self.path}: {_line(error)}") from error
         return connection
 
@@ -58,9 +62,9 @@ class DuckDBLedger:
 
     def dimensions(self) -> Dimensions:
         rows = self._rows
-        labels = (
-            "SELECT l.id, l.family, l.labels, b.total FROM label AS l JOIN booked AS b ON b.label = l.id ORDER BY 1"
-        )
+        # A label may have no total yet: another collector moved its stream first, in the transaction that named it.
+        labels = """SELECT l.id, l.family, l.labels, coalesce(b.total, 0)
+            FROM label AS l LEFT JOIN booked AS b ON b.label = l.id ORDER BY 1"""
         return Dimensions(
             schemas={bytes(i): d for i, d in rows("SELECT id, document FROM wire_schema")},
             devices=rows("SELECT id, name, agent, class, model, simulated FROM device ORDER BY id"),
@@ -82,14 +86,22 @@ class DuckDBLedger:
 
     def commit(self, transaction: Transaction) -> Ints:
         try:
-            self._connection.execute("BEGIN TRANSACTION")
-            moved = self._write(transaction)
-            self._connection.execute("COMMIT")
+            with self._whole():
+                return self._write(transaction)
         except (duckdb.Error, OSError, LedgerError) as error:
+            raise LedgerError(f"the ledger did not take a transaction: {_line(error)}") from error
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Commit what is done inside, or nothing of it, whatever goes wrong."""
+        self._connection.execute("BEGIN TRANSACTION")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
             with suppress(duckdb.Error):
                 self._connection.execute("ROLLBACK")
-            raise LedgerError(f"the ledger did not take a transaction: {_line(error)}") from error
-        return moved
+            raise
 
     def _write(self, t: Transaction) -> Ints:
         for statement, names, rows in (
@@ -100,7 +112,9 @@ class DuckDBLedger:
             (sql.ADD_EVENTS, "utc kind subject text", [(e.at, e.kind, e.subject, e.text) for e in t.events]),
         ):
             if rows:
-                self._batch(statement, _columns(names, rows))
+                written = self._batch(statement, _columns(names, rows))
+                if statement == sql.ADD_DEVICES and len(written) < len(rows):
+                    raise LedgerError("another collector has given numbers to devices; read the ledger again")
         moved = self._move(t.moves)
         ours = book.of_streams(t, moved)
         energy = book.merged_energy(ours.energy)
@@ -133,13 +147,10 @@ class DuckDBLedger:
 
     def _transaction(self, statements: Sequence[tuple[str, list[Any]]]) -> None:
         try:
-            self._connection.execute("BEGIN TRANSACTION")
-            for statement, parameters in statements:
-                self._connection.execute(statement, parameters)
-            self._connection.execute("COMMIT")
+            with self._whole():
+                for statement, parameters in statements:
+                    self._connection.execute(statement, parameters)
         except (duckdb.Error, OSError) as error:
-            with suppress(duckdb.Error):
-                self._connection.execute("ROLLBACK")
             raise LedgerError(f"the ledger refused its own upkeep: {_line(error)}") from error
 
     def backup(self, path: str) -> int:
@@ -152,7 +163,7 @@ class DuckDBLedger:
                 os.fsync(copy.fileno())
             verify(partial)
             partial.replace(target)
-        except (duckdb.Error, OSError) as error:
+        except (duckdb.Error, OSError, LedgerError) as error:
             partial.unlink(missing_ok=True)
             raise LedgerError(f"no backup was written to {target}: {_line(error)}") from error
         return target.stat().st_size
@@ -172,9 +183,11 @@ class DuckDBLedger:
 
     def _batch(self, statement: str, columns: Mapping[str, NDArray[Any]]) -> list[Any]:
         """Run a statement over a batch handed over as columns and return its rows."""
-        self._connection.register("batch", dict(columns))
         try:
-            return self._execute(statement.format(rows="batch")).fetchall()
+            self._connection.register("batch", dict(columns))
+            return self._connection.execute(statement.format(rows="batch")).fetchall()
+        except duckdb.Error as error:
+            raise LedgerError(f"the ledger did not answer: {_line(error)}") from error
         finally:
             with suppress(duckdb.Error):
                 self._connection.unregister("batch")

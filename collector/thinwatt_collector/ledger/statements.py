@@ -38,9 +38,12 @@ ADD_SCHEMAS: Final = "INSERT INTO wire_schema SELECT id, document FROM {rows} ON
 ADD_DEVICES: Final = """
 INSERT INTO device SELECT id, name, agent, class, model, simulated FROM {rows} ON CONFLICT (id) DO UPDATE SET
     agent = excluded.agent, class = excluded.class, model = excluded.model, simulated = excluded.simulated
+WHERE device.name = excluded.name
+RETURNING device.id
 """
-ADD_SOURCES: Final = "INSERT INTO source SELECT id, name, part, scope, basis FROM {rows} ON CONFLICT (id) DO NOTHING"
-ADD_LABELS: Final = "INSERT INTO label SELECT id, family, labels FROM {rows} ON CONFLICT (id) DO NOTHING"
+# A number that another collector has given in the meantime fails the transaction: never two names under one number.
+ADD_SOURCES: Final = "INSERT INTO source SELECT id, name, part, scope, basis FROM {rows}"
+ADD_LABELS: Final = "INSERT INTO label SELECT id, family, labels FROM {rows}"
 ADD_EVENTS: Final = "INSERT INTO event SELECT utc, kind, subject, text FROM {rows}"
 
 SEAL: Final = (
