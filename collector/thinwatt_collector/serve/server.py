@@ -148,6 +148,8 @@ class Handle:
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
             time.sleep(0.01)
+        if not self._server.started:
+            raise RuntimeError("the web server's thread ended before it began; the log above says why")
 
     def close(self) -> None:
         """Stop: answers under way get two seconds."""
