@@ -210,13 +210,23 @@ def test_the_marker_goes_when_the_newest_rows_are_durable_again() -> None:
     assert ticks_of(frame.message)[0] == 1
 
 
-def test_the_marker_stays_while_the_write_behind_it_fails() -> None:
-    disk, marker = FaultyDisk(), KeptMarker()
+def test_the_marker_goes_only_when_newer_rows_lie_on_the_disk() -> None:
+    disk, seen = FaultyDisk(), []
+
+    class Watching(KeptMarker):
+        def clear(self) -> None:
+            seen.append([segment.parse("x", disk, disk.read(n)).segment is not None for n in disk.names()])
+            super().clear()
+
+    marker = Watching()
     marker.set()
     spool = spool_on(disk, marker=marker)
     disk.trouble = "full"
     spool.append(HELLO, rows(A, 1, 6), state(6))
-    assert marker.is_set
+    assert seen == []
+    disk.trouble = ""
+    spool.append(HELLO, rows(A, 7, 12), state(12))
+    assert seen == [[True]]
 
 
 def test_a_marker_of_another_boot_or_spool_says_nothing(tmp_path: Path) -> None:
@@ -335,6 +345,29 @@ def test_at_the_bound_rows_go_and_joules_stay(bound: int) -> None:
     gaps = [b - a for a, b in pairwise(kept)]
     assert max(gaps) <= 8 * last / len(kept), "no part is much coarser than the rest"
     assert spool_on(disk, bound=bound).streams() == [(A, last)]
+
+
+def test_the_last_row_of_an_old_stream_outlives_all_rows_of_newer_ones() -> None:
+    disk = FaultyDisk()
+    for stream in (B, b"C" * 16):
+        spool_on(disk, bound=64 << 10).append(HELLO, rows(stream, 1, 100), b"")
+    spool = spool_on(disk, bound=64 << 10)
+    for i in range(2000):
+        spool.append(HELLO, rows(A, 6 * i + 1, 6 * i + 6), b"")
+    assert [(s, last) for s, last in spool.streams()] == [(B, 100), (b"C" * 16, 100), (A, 12_000)]
+    assert spool.lost_streams == 0
+
+
+def test_more_streams_than_the_bound_holds_cost_the_oldest() -> None:
+    disk = FaultyDisk()
+    spool = spool_on(disk)
+    for i in range(300):
+        spool = spool_on(disk, bound=64 << 10)
+        spool.append(HELLO, rows(i.to_bytes(16, "little"), 1, 3), b"")
+    assert disk.size <= 64 << 10
+    kept = [int.from_bytes(s, "little") for s, _ in spool.streams()]
+    assert kept == list(range(300 - len(kept), 300))
+    assert len(kept) > 100
 
 
 def test_memory_is_bounded_too() -> None:
@@ -476,6 +509,20 @@ def test_nothing_that_was_spooled_is_lost_by_kill_9(tmp_path: Path, frames_befor
     resume = again.resume()
     assert resume is not None
     assert resume.state == {"tick": last}
+
+
+def test_the_disk_is_asked_to_write_before_append_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr("thinwatt_agent.store.os.fsync", lambda fd: synced.append(os.fstat(fd).st_size))
+    monkeypatch.setattr("thinwatt_agent.store.os.fdatasync", lambda fd: synced.append(os.fstat(fd).st_size))
+    spool = spool_on(tmp_path)
+    for i in range(3):
+        synced.clear()
+        spool.append(HELLO, rows(A, i + 1, i + 1), state(1))
+        assert spool.size in synced
+    synced.clear()
+    spool.answer(A, 2)
+    assert synced == [], "an answer costs no wait for the disk"
 
 
 def test_both_stores_do_the_same(tmp_path: Path) -> None:
