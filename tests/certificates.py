@@ -28,7 +28,12 @@ class Authority:
         """Write NAME.pem and NAME.key into ``folder``."""
         key, request, certificate = folder / f"{name}.key", folder / f"{name}.csr", folder / f"{name}.pem"
         extra = self.folder / "san.cnf"
-        extra.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\n")
+        names = (
+            "subjectAltName=IP:127.0.0.1,DNS:localhost",
+            "subjectKeyIdentifier=hash",
+            "authorityKeyIdentifier=keyid",
+        )
+        extra.write_text("\n".join(names))
         ours = ("-CA", str(self.certificate), "-CAkey", str(self.folder / "ca.key"))
         _openssl("req", *NEW_KEY, "-subj", f"/CN={name}", "-keyout", str(key), "-out", str(request))
         _openssl("x509", "-req", *ours, *DAYS, "-extfile", str(extra), "-in", str(request), "-out", str(certificate))
@@ -47,5 +52,7 @@ def make_authority(folder: Path) -> Authority:
             pytest.fail(remedy)
         pytest.skip(remedy)
     written = ("-keyout", str(folder / "ca.key"), "-out", str(folder / "ca.pem"))
-    _openssl("req", "-x509", *NEW_KEY, *DAYS, "-subj", "/CN=test", *written)
+    # Python 3.13 insists on what RFC 5280 asks of an authority's certificate.
+    purpose = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+    _openssl("req", "-x509", *NEW_KEY, *DAYS, "-subj", "/CN=test", *purpose, *written)
     return Authority(folder)
