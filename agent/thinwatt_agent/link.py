@@ -35,11 +35,12 @@ HELD: Final = 64
 
 _READY: Final = zmq.Event.HANDSHAKE_SUCCEEDED
 _REFUSED: Final = zmq.Event.HANDSHAKE_FAILED_AUTH
+_NO_HANDSHAKE: Final = "the handshake failed: its key is not the one in server_key, or this is no thinwatt collector"
 _ENDED: Final = {
     zmq.Event.CLOSED: "nobody answers",
     zmq.Event.DISCONNECTED: "the connection ended",
-    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL: "the handshake failed: no thinwatt collector listens there",
-    zmq.Event.HANDSHAKE_FAILED_PROTOCOL: "the handshake failed: its key is not the one of server_key",
+    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL: _NO_HANDSHAKE,
+    zmq.Event.HANDSHAKE_FAILED_PROTOCOL: _NO_HANDSHAKE,
 }
 _numbers = itertools.count()
 
@@ -206,7 +207,10 @@ class Link:
                 elif kind == wire.REFUSAL:
                     self._refusal(wire.decode_refusal(message))
             except wire.WireError as error:
-                log.warning("collector at %s sent what is no answer: %s", self._collector.address, error)
+                if error.reason == "unknown_version":
+                    self._speak_older(self._now().monotonic)
+                else:
+                    log.warning("collector at %s sent what is no answer: %s", self._collector.address, error)
 
     def _answer(self, answer: wire.Answer) -> None:
         now = self._now()
