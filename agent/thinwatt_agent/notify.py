@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 
 
 class Notify:
@@ -21,7 +22,6 @@ class Notify:
         usec = environment.get("WATCHDOG_USEC", "") if watched and self._address else ""
         self.watchdog = int(usec) * 1000 // 2 if usec.isdigit() else None
         """How often :meth:`alive` is to be called [ns]: twice in the time after which systemd kills; None: never."""
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) if self._address else None
 
     def ready(self) -> None:
         """Say that the first readings are taken."""
@@ -36,8 +36,7 @@ class Notify:
         self._send(b"STOPPING=1")
 
     def _send(self, text: bytes) -> None:
-        if self._socket is not None:
-            try:
-                self._socket.sendto(text, socket.MSG_DONTWAIT, self._address)
-            except OSError:
-                return  # systemd is not there or full: it finds out by its own watchdog
+        if not self._address:
+            return
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as s, suppress(OSError):
+            s.sendto(text, socket.MSG_DONTWAIT, self._address)  # if it fails, systemd's watchdog will tell

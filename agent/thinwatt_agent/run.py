@@ -276,11 +276,11 @@ def _finish(agents: Sequence[Agent], signals: _Signals, look: Callable[[], int])
     limits = [(agent, look() + (STOP if agent.spool.durable else STOP_MEMORY)) for agent in agents]
     signals.stop = False  # a second signal ends the waiting
     while not signals.stop:
-        waiting = [(agent, limit) for agent, limit in limits if look() < limit and not agent.delivered]
+        dues = [(agent, min(agent.link.step(), limit)) for agent, limit in limits if look() < limit]
+        waiting = [(agent, due) for agent, due in dues if not agent.delivered]
         if not waiting:
             break
-        due = min(min(agent.link.step(), limit) for agent, limit in waiting)
-        _wait([agent for agent, _ in waiting], signals, due - look())
+        _wait([agent for agent, _ in waiting], signals, min(due for _, due in waiting) - look())
 
 
 def _wait(agents: Sequence[Agent], signals: _Signals, nanoseconds: int) -> None:
