@@ -26,6 +26,8 @@ MAX_SLOTS_IN_FRAME: Final = 40_000
 
 SLIVER: Final = 1e-3
 """Coverage that a finer source lacks by less than this is the time between two reads of one tick, no gap [s]."""
+PER_SLOT: Final = 8
+"""What a slot costs beside its columns, in values."""
 
 MEASURED: Final = SourceKey("booked", "", "wall", "measured")
 MODELLED: Final = SourceKey("booked", "", "wall", "modelled")
@@ -136,7 +138,7 @@ def wide_work(utc: Ints, columns: int) -> Ints:
     """
     width = energy.SLOT_SECONDS * SECOND
     slots = utc[:, -1] // width - utc[:, 0] // width + 1
-    work: Ints = np.where(slots > utc.shape[1], slots * columns, 0)
+    work: Ints = np.where(slots > utc.shape[1], slots * (columns + PER_SLOT), 0)
     return work
 
 
@@ -198,7 +200,7 @@ def _winner(
         taken = j * np.divide(adds, c, out=np.zeros_like(c), where=c > 0)
         won[:, :, basis] += taken
         won_covered[:, :, basis] += adds
-        bias[:, :, basis] += np.abs(taken) * relative
+        bias[:, :, basis] += np.abs(taken) * np.nan_to_num(relative)
         np.add(done, adds, out=done)
 
     for meter in group.meters:
@@ -206,10 +208,8 @@ def _winner(
     if group.components:
         base = np.zeros_like(models.base) if group.platform else models.base
         c = covered[:, :, group.components].min(axis=2)
-        wall = power.wall_from_components(
-            joules[:, :, group.components].sum(axis=2), base * c, models.efficiency
-        )
+        wall = power.wall_from_components(joules[:, :, group.components].sum(axis=2), base * c, models.efficiency)
         known = np.isfinite(wall)
-        take(np.where(known, wall, 0.0), np.where(known, c, 0.0), 1, np.nan_to_num(models.u_component))
-    take(load[:, :, 0], load[:, :, 1], 2, np.nan_to_num(models.u_load))
+        take(np.where(known, wall, 0.0), np.where(known, c, 0.0), 1, models.u_component)
+    take(load[:, :, 0], load[:, :, 1], 2, models.u_load)
     return won, won_covered, bias

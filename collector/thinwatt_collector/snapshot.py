@@ -141,7 +141,8 @@ class Snapshots:
                 for i, b in zip(numbers.tolist(), d["basis"][numbers].tolist(), strict=True)
             ]
 
-        key = (len(fleet.devices), one.tobytes(), d["basis"][one].tobytes(), d["kind"][one].tobytes())
+        # The totals stand for this fleet: another one may have given the same numbers to other devices.
+        key = (fleet.totals, one.tobytes(), d["basis"][one].tobytes(), d["kind"][one].tobytes())
         kinds = [k for k in fleet.classes if k in groups]
         at = [np.flatnonzero(alive & (d["kind"] == fleet.classes.index(k))) for k in kinds]
         drawn = [(k, float(d["power"][rows].sum())) for k, rows in zip(kinds, at, strict=True) if len(rows)]

@@ -1,0 +1,202 @@
+"""Splitting at slots against exact fractions; the finest estimate of each moment; what nothing covers is a gap."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from fractions import Fraction
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from tests.collector.sending import GAUGE, HOST, LOAD, NOTHING_KNOWN, RAPL, pair
+from thinwatt_agent.wire import Column, Group, Schema
+from thinwatt_collector.counting import DeviceModels, Floats, Ints, count, split, too_wide, wide_work
+from thinwatt_collector.layout import GroupLayout, layout_of
+from thinwatt_collector.models.devices import DeviceModel
+
+SECOND = 1_000_000_000
+SLOT = 900 * SECOND
+START = 1_960_000 * SLOT
+STEP = st.one_of(st.integers(0, 20 * SECOND), st.sampled_from((0, SLOT, 3 * SLOT)), st.integers(0, 40 * SLOT))
+
+
+@st.composite
+def frames(draw: st.DrawFn) -> tuple[Ints, Floats]:
+    rows, columns = draw(st.integers(1, 6)), draw(st.integers(1, 3))
+    many = draw(st.integers(1, 4))
+    utc = [
+        np.cumsum([START + draw(st.integers(-2 * SLOT, 2 * SLOT)), *(draw(STEP) for _ in range(rows))])
+        for _ in range(many)
+    ]
+    amount = st.floats(0, 1e9, allow_subnormal=False)
+    values = [[[draw(amount) for _ in range(rows)] for _ in range(columns)] for _ in range(many)]
+    return np.array(utc), np.array(values)
+
+
+def by_hand(times: list[int], amounts: list[float]) -> dict[int, Fraction]:
+    out: dict[int, Fraction] = defaultdict(Fraction)
+    for begin, end, amount in zip(times, times[1:], amounts, strict=False):
+        if begin == end:
+            out[begin // SLOT] += Fraction(amount)
+        at = begin
+        while at < end:
+            until = min(end, (at // SLOT + 1) * SLOT)
+            out[at // SLOT] += Fraction(amount) * Fraction(until - at, end - begin)
+            at = until
+    return out
+
+
+@given(frames())
+def test_splitting_places_by_time_and_keeps_every_joule(drawn: tuple[Ints, Floats]) -> None:
+    utc, values = drawn
+    chunks, sums = split(utc, values)
+    assert (np.diff(chunks.frame) >= 0).all()
+    for frame in range(len(utc)):
+        ours = chunks.frame == frame
+        slots = chunks.slot[ours]
+        assert (np.diff(slots) > 0).all()
+        assert chunks.elapsed[ours].sum() == pytest.approx((utc[frame, -1] - utc[frame, 0]) / SECOND, rel=1e-12)
+        for column in range(values.shape[1]):
+            amounts = values[frame, column].tolist()
+            total = sum(amounts)
+            assert sums[ours, column].sum() == pytest.approx(total, rel=1e-12)
+            assert (sums[ours, column] >= 0).all()
+            expected = by_hand(utc[frame].tolist(), amounts)
+            moved = Fraction(0)
+            for slot in sorted(set(expected) | set(slots.tolist())):
+                at = np.flatnonzero(slots == slot)
+                moved += abs(Fraction(float(sums[ours, column][at].sum())) - expected[slot])
+            # An interval without length that ends a frame on a boundary may stand in either of its two slots.
+            instant = sum(a for a, b, c in zip(amounts, utc[frame], utc[frame, 1:], strict=False) if b == c)
+            assert float(moved) <= 2 * instant + 1e-9 * max(total, 1e-300)
+
+
+def test_a_row_exactly_on_a_boundary_leaves_nothing_behind_it() -> None:
+    utc = np.array([[START - 10 * SECOND, START, START + 10 * SECOND]])
+    chunks, sums = split(utc, np.array([[[5.0, 7.0]]]))
+    assert chunks.slot.tolist() == [1_959_999, 1_960_000]
+    assert sums.tolist() == [[5.0], [7.0]]
+    assert chunks.elapsed.tolist() == [10.0, 10.0]
+    chunks, sums = split(utc[:, :2], np.array([[[5.0]]]))
+    assert chunks.slot.tolist() == [1_959_999]
+
+
+def test_a_night_without_rows_is_spread_over_all_its_slots() -> None:
+    chunks, sums = split(np.array([[START + SLOT // 2, START + 40 * SLOT]]), np.array([[[3950.0]]]))
+    assert chunks.slot.tolist() == list(range(1_960_000, 1_960_040))
+    assert sums[:, 0].tolist() == pytest.approx([50.0] + [100.0] * 39, rel=1e-12)
+
+
+def test_summer_time_is_nothing_to_a_slot() -> None:
+    """01:00 UTC on 25 October 2026, when Paris goes through an hour twice."""
+    change = 1_792_890_000 * SECOND
+    chunks, sums = split(np.array([[change - SLOT, change + 2 * SLOT]]), np.array([[[30.0]]]))
+    assert np.diff(chunks.slot).tolist() == [1, 1]
+    assert sums[:, 0].tolist() == pytest.approx([10.0, 10.0, 10.0], rel=1e-12)
+
+
+def test_frames_that_grow_when_split_say_by_how_much() -> None:
+    year = 366 * 96
+    utc = np.array([[START, START + 10 * SECOND], [START, START + 100 * SLOT], [START, START + 41_000 * SLOT]])
+    assert too_wide(utc).tolist() == [False, False, True]
+    assert wide_work(utc, 20).tolist() == [0, 101 * 28, 41_001 * 28]
+    assert not too_wide(np.array([[START, START + year * SLOT]]))[0]
+
+
+# The winner
+
+
+def layout(*columns: Column) -> GroupLayout:
+    return layout_of(Schema((Group(("",), columns),))).groups[0]
+
+
+def models(model: DeviceModel = HOST) -> DeviceModels:
+    scalars = (np.array([[x]]) for x in (model.base, model.efficiency, model.u_meter, model.u_component, model.u_load))
+    return DeviceModels(model.watts[None, None, :], *scalars)
+
+
+def won(group: GroupLayout, rows: list[list[float]], seconds: float = 10.0, model: DeviceModel = HOST) -> list[float]:
+    """Count cumulative rows behind a state of zeros; return joules and seconds of measured, modelled, assumed."""
+    columns = np.array([[0.0] * group.columns, *rows]).T[None]
+    utc = START + np.arange(len(rows) + 1)[None] * round(seconds * SECOND)
+    counted = count(group, utc, columns, models(model))
+    assert np.isfinite(counted.bias).all()
+    return [*counted.won.sum(axis=(0, 1)), *counted.won_covered.sum(axis=(0, 1))]
+
+
+WALL = pair("plug")
+NODE = pair("dcmi", scope="node")
+
+
+def test_a_wall_meter_wins_over_a_node_meter_over_packages_over_load() -> None:
+    everything = layout(*RAPL, *NODE, *WALL, *LOAD)
+    full = [500.0, 10.0, 900.0, 10.0, 1000.0, 10.0, 20.0, 40.0, 10.0]
+    assert won(everything, [full]) == [1000.0, 0, 0, 10.0, 0, 0]
+    assert won(layout(*RAPL, *NODE, *LOAD), [full[:4] + full[6:]]) == [900.0, 0, 0, 10.0, 0, 0]
+    assert won(layout(*RAPL, *LOAD), [full[:2] + full[6:]]) == pytest.approx([0, (500 + 300) / 0.9, 0, 0, 10.0, 0])
+    assert won(layout(*LOAD), [full[6:]]) == pytest.approx([0, 0, 2000.0, 0, 0, 10.0])
+
+
+def test_what_the_finer_does_not_cover_the_next_fills_in_under_its_own_basis() -> None:
+    group = layout(*WALL, *RAPL, *LOAD)
+    assert won(group, [[300.0, 4.0, 210.0, 7.0, 20.0, 40.0, 10.0]]) == pytest.approx(
+        [300.0, (210 + 30 * 7) / 0.9 * 3 / 7, 2000.0 * 3 / 10, 4.0, 3.0, 3.0]
+    )
+
+
+def test_no_estimate_at_all_is_a_gap_and_not_a_zero() -> None:
+    group = layout(*RAPL, *LOAD)
+    row = [500.0, 10.0, 20.0, 40.0, 10.0]
+    assert won(group, [row], model=NOTHING_KNOWN) == [0, 0, 0, 0, 0, 0]
+
+
+def test_a_meter_of_a_machine_of_unknown_class_has_a_finite_uncertainty() -> None:
+    assert won(layout(*WALL), [[500.0, 10.0]], model=NOTHING_KNOWN) == [500.0, 0, 0, 10.0, 0, 0]
+
+
+def test_packages_count_only_for_the_time_that_all_of_them_cover() -> None:
+    two = (*RAPL, *pair("rapl", "package-1", scope="component", basis="modelled"))
+    measured = won(layout(*two), [[100.0, 10.0, 100.0, 6.0]])
+    assert measured[3:] == [0, 6.0, 0]
+
+
+def test_parts_that_are_not_in_the_total_are_not_in_the_winner() -> None:
+    core = Column("rapl", "energy", "counter", "J", "core-0", scope="component", basis="modelled", total=False)
+    group = layout(*RAPL, core, Column("rapl", "covered", "counter", "s", "core-0"))
+    assert won(group, [[90.0, 10.0, 50.0, 10.0]]) == pytest.approx([0, (90 + 300) / 0.9, 0, 0, 10.0, 0])
+
+
+def test_load_beyond_its_capacity_is_full_load_and_none_is_idle() -> None:
+    assert won(layout(*LOAD), [[50.0, 40.0, 10.0]])[2] == pytest.approx(3000.0)
+    assert won(layout(*LOAD), [[0.0, 0.0, 10.0]])[2] == pytest.approx(1000.0)
+
+
+def test_a_gauge_called_like_a_counter_counts_nothing() -> None:
+    trap = Column("plug", "covered", "gauge", "s")
+    group = layout(WALL[0], trap, GAUGE)
+    assert not group.sources
+    assert won(group, [[100.0, float("nan"), 1.0]]) == [0, 0, 0, 0, 0, 0]
+
+
+SHARE = st.floats(0, 1)
+
+
+@given(st.lists(st.tuples(SHARE, SHARE, SHARE, SHARE, st.floats(0, 1e4)), min_size=1, max_size=8), st.booleans())
+def test_no_more_seconds_are_covered_than_elapsed_and_no_estimate_is_exceeded(
+    shares: list[tuple[float, float, float, float, float]], long: bool
+) -> None:
+    group = layout(*WALL, *NODE, *RAPL, *LOAD)
+    seconds = 400.0 if long else 10.0
+    rows, total = [], np.zeros(group.columns)
+    for wall, node, package, load, joules in shares:
+        ours = [joules * wall, wall, joules * node, node, joules * package, package, load * 4, 4.0, load]
+        step = np.array(ours) * np.array([1.0, seconds, 1.0, seconds, 1.0, seconds, seconds, seconds, seconds])
+        total = total + step
+        rows.append(total.tolist())
+    result = won(group, rows, seconds)
+    assert sum(result[3:]) <= seconds * len(rows) * (1 + 1e-12)
+    assert result[0] <= (total[0] + total[2]) * (1 + 1e-12)
+    assert result[3] >= total[1] * (1 - 1e-12) - 1e-3
+    assert min(result) >= 0
