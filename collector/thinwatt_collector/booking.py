@@ -130,8 +130,9 @@ class Booking:
             raise LedgerError("another collector has written schemas to the ledger that are not known here")
         for row in rows:
             self.fleet.add_stream(row, saved=True)
-        unknown = {agent for agent, _ in missing} - self.fleet.last_row.keys()
-        self.fleet.last_row.update(self.ledger.last_rows(unknown))
+        past = self.fleet.past
+        for last in self.ledger.last_rows({agent for agent, _ in missing if not past.knows(agent)}):
+            past.add(*last)
 
     def _book(self, batch: Batch) -> None:
         """Count the new rows of a batch in which no stream stands twice."""
@@ -186,9 +187,8 @@ class Booking:
 
     def _new_stream(self, batch: Batch, i: int, agent: str, stream: bytes) -> int:
         fleet = self.fleet
-        not_before = fleet.last_row.get(agent, 0)
         base, last = int(batch.base[i]), int(batch.times[i, -1])
-        pin = clock.first_pin(_contact(batch, i), last, not_before)
+        pin = clock.first_pin(_contact(batch, i), last, fleet.past.newest(agent))
         width = fleet.placed(batch.schema).layout.width
         row = StreamRow(
             agent=agent,
@@ -266,9 +266,9 @@ class Booking:
         stream["pos"][numbers], stream["t_pos"][numbers] = batch.ticks[:, -1], batch.times[:, -1]
         stream["seen"][numbers] = self.now
         placed.rows["state"][places] = columns[:, :, -1]
-        for message, last in zip(batch.messages, utc[:, -1].tolist(), strict=True):
-            if last > fleet.last_row.get(message.agent, 0):
-                fleet.last_row[message.agent] = last
+        for number, last, time in zip(numbers.tolist(), utc[:, -1].tolist(), batch.times[:, -1].tolist(), strict=True):
+            agent, _, boot = fleet.stream_rows[number]
+            fleet.past.add(agent, boot, last, time)
 
     def _sound(self, placed: Placed, columns: Floats) -> NDArray[np.bool_]:
         """Return which frames' counters rise; what falls by a rounding is held at what it was, in ``columns``."""
@@ -291,8 +291,8 @@ class Booking:
         stream = self.fleet.stream
         for i in np.flatnonzero(stream["pos"][numbers] == 0).tolist():
             number = int(numbers[i])
-            last = self.fleet.last_row.get(self.fleet.stream_rows[number][0], 0)
-            gap = (int(begins[i]) - last) / SECOND if last else 0.0
+            agent, _, boot = self.fleet.stream_rows[number]
+            gap = self.fleet.past.gap(agent, boot, int(stream["base"][number]), int(begins[i]))
             if gap > 0:
                 devices = placed.rows["device"][places[i]]
                 owner = np.full(len(devices), number, np.int64)

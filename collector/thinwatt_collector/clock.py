@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-TOLERANCE: Final = 2_000_000_000
+SECOND: Final = 1_000_000_000
+TOLERANCE: Final = 2 * SECOND
 """An agent's own wall clock is believed within 2 s of the collector's [ns]."""
 PATIENCE: Final = 600_000_000_000
 """A stall of the network is thought to last no longer than this [ns]."""
@@ -90,3 +91,40 @@ def renewed(pin: Pin, contact: Contact) -> Pin:
 def bounded(pin: Pin, last_row_time: int, received: int) -> Pin:
     """Return an uncertain pin moved back, where needed, so that the row at ``last_row_time`` is not of the future."""
     return Pin(min(pin.offset, received - last_row_time), uncertain=True) if pin.uncertain else pin
+
+
+class Past:
+    """The newest row of each boot of each agent: when a new stream begins, what came before it."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, dict[bytes, tuple[int, int]]] = {}
+
+    def knows(self, agent: str) -> bool:
+        """Return whether a row of this agent was added."""
+        return agent in self._rows
+
+    def add(self, agent: str, boot: bytes, utc: int, time: int) -> None:
+        """Take a row: where it lies in UTC and its boottime [ns]."""
+        boots = self._rows.setdefault(agent, {})
+        before = boots.get(boot, (utc, time))
+        boots[boot] = max(utc, before[0]), max(time, before[1])
+
+    def newest(self, agent: str) -> int:
+        """Return the UTC of the agent's newest row [ns], 0 if there is none."""
+        return max((utc for utc, _ in self._rows.get(agent, {}).values()), default=0)
+
+    def gap(self, agent: str, boot: bytes, base: int, begins: int) -> float:
+        """Return the time without a row before a new stream [s], 0 where there is none.
+
+        Two streams of one boot share a clock that no one steps; where streams lie in UTC is known to 2 s only.
+
+        Args:
+            agent: whose stream it is.
+            boot: of the stream.
+            base: its tick 0 [ns of boottime].
+            begins: the same instant in UTC [ns].
+        """
+        if boot in self._rows.get(agent, {}):
+            return max(0, base - self._rows[agent][boot][1]) / SECOND
+        newest = self.newest(agent)
+        return max(0, begins - newest) / SECOND if newest else 0.0

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from thinwatt_agent.wire import Schema, WireError, schema_of
 from thinwatt_collector.book import Moves, StreamRow, StreamRows, objects
-from thinwatt_collector.clock import Pin
+from thinwatt_collector.clock import Past, Pin
 from thinwatt_collector.counting import WINNERS, DeviceModels
 from thinwatt_collector.labels import Family, Totals
 from thinwatt_collector.layout import Layout, SourceKey, layout_of, same_columns
@@ -124,7 +124,7 @@ class Fleet:
             self._add_device(Device(*row))
         self.totals = Totals(self.describe)
         self.totals.load(known.labels, self._named)
-        self.last_row: dict[str, int] = {}
+        self.past = Past()
         self._streams: dict[tuple[str, bytes], int] = {}
         self.forget_streams()
 
@@ -132,7 +132,7 @@ class Fleet:
         """Empty the stream cache: each stream is read from the ledger again when it is next heard."""
         self._streams.clear()
         self.layouts.clear()
-        self.last_row.clear()
+        self.past = Past()
         self.stream_rows: list[tuple[str, bytes, bytes]] = []
         self.stream_layout: list[bytes] = []
         self.stream = Rows(

@@ -62,14 +62,15 @@ class MemoryLedger:
     def streams(self, wanted: Iterable[tuple[str, bytes]]) -> list[StreamRow]:
         return [self.tables.streams[pair] for pair in wanted if pair in self.tables.streams]
 
-    def last_rows(self, agents: Iterable[str]) -> dict[str, int]:
-        found: dict[str, int] = {}
+    def last_rows(self, agents: Iterable[str]) -> list[tuple[str, bytes, int, int]]:
+        found: dict[tuple[str, bytes], tuple[int, int]] = {}
         names = set(agents)
         for row in self.tables.streams.values():
             if row.agent in names:
-                at = row.position_time + row.utc_offset
-                found[row.agent] = max(found.get(row.agent, at), at)
-        return found
+                utc, time = row.position_time + row.utc_offset, row.position_time
+                before = found.get((row.agent, row.boot), (utc, time))
+                found[row.agent, row.boot] = max(utc, before[0]), max(time, before[1])
+        return [(agent, boot, *last) for (agent, boot), last in found.items()]
 
     def commit(self, transaction: Transaction) -> Ints:
         tables = self.tables.copy()

@@ -33,8 +33,8 @@ class Ledger(Protocol):
     def streams(self, wanted: Iterable[tuple[str, bytes]]) -> list[StreamRow]:
         """Return the rows of the wanted (agent, stream) pairs that exist."""
 
-    def last_rows(self, agents: Iterable[str]) -> dict[str, int]:
-        """Return the UTC [ns] of the last committed row of each agent that has one."""
+    def last_rows(self, agents: Iterable[str]) -> list[tuple[str, bytes, int, int]]:
+        """Return (agent, boot, UTC [ns], boottime [ns]) of the last committed row of each boot of these agents."""
 
     def commit(self, transaction: Transaction) -> Ints:
         """Write ``transaction`` whole, or raise; return the indices of the streams whose position moved."""

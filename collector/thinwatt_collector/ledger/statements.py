@@ -60,6 +60,6 @@ SELECT s.agent, s.stream, s.schema_id, s.boot, s.base, s.pos, s.t_pos, s.utc_off
 FROM stream AS s JOIN {rows} AS w ON s.agent = w.agent AND s.stream = w.stream
 """
 LAST_OF_AGENTS: Final = """
-SELECT s.agent, max(s.t_pos + s.utc_offset) FROM stream AS s WHERE s.agent IN (SELECT agent FROM {rows})
-GROUP BY s.agent
+SELECT s.agent, s.boot, max(s.t_pos + s.utc_offset), max(s.t_pos) FROM stream AS s
+WHERE s.agent IN (SELECT agent FROM {rows}) GROUP BY s.agent, s.boot
 """
