@@ -21,7 +21,7 @@ from thinwatt_agent.spool import Frame
 log = logging.getLogger(__name__)
 
 SECOND: Final = 1_000_000_000
-WRONG: Final = frozenset(("truncated", "too_large", "bad_checksum", "bad_size", "bad_order", "bad_value"))
+WRONG: Final = frozenset(("truncated", "too_large", "bad_checksum", "bad_size", "bad_order", "bad_value", "bad_schema"))
 
 
 class Rows(Protocol):
@@ -92,17 +92,24 @@ class Sequence:
         self._marks.clear()
 
     def next(self, now: int) -> Frame | None:
-        """Return the frame to send, its header's ``after`` filled in; None if there is none or the window is full."""
+        """Return the frame to send, its header's ``after`` filled in; None if there is none or the window is full.
+
+        A stream waits until those before it are answered to their end: the collector takes the time between an agent's
+        last row and its next stream for a gap, and a row that came in there later would be counted beside it.
+        """
         window = 1 if self.strikes else self.limits.frames
         if now < self._wait or len(self.flight) >= window or sum(f.size for f in self.flight) >= self.limits.size:
             return None
         for stream, last in self._rows.streams():
             mark = self._mark(stream)
-            if last <= mark or self._held.get(stream, 0) == last:
+            if self._held.get(stream, 0) == last:
+                continue
+            under_way = any(f.stream == stream for f in self.flight)
+            if last <= mark and not under_way:
                 continue
             careful = stream in self._careful
-            if careful and any(f.stream == stream for f in self.flight):
-                continue
+            if under_way and (careful or last <= mark):
+                return None
             frame = self._rows.take(stream, mark, 1 if careful else self.limits.frame)
             if frame is not None:
                 return replace(frame, header=replace(frame.header, after=mark))
