@@ -228,8 +228,8 @@ class Link:
         elif refusal.reason == "unknown_schema":
             self._announced.clear()
             self.order.again(refusal.stream, now)
-        elif refusal.reason == "bad_schema":
-            self._fail(now, f"it refuses our schema ({refusal.text})")
+        elif refusal.reason == "bad_schema" and not any(refusal.stream):
+            self._fail(now, f"it refuses our hello ({refusal.text})")
         else:
             log.warning("collector at %s refuses: %s (%s)", self._collector.address, refusal.reason, refusal.text)
             self.order.refused(refusal.stream, refusal.reason)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.invariants.processes import free_port
 from thinwatt_agent import keys, wire
 from thinwatt_agent.wire import Answer, Refusal, WireError
 from thinwatt_collector.keys import AllowList
@@ -58,8 +59,8 @@ class StandIn:
     def open(self) -> None:
         each_look_is_a_second_later = itertools.count(0, 1_000_000_000)
         self.allow = AllowList(self.list, clock=lambda: next(each_look_is_a_second_later))
-        self.receiver = Receiver(f"tcp://127.0.0.1:{self.port or '*'}", keys.read_secret(self.key), self.allow)
-        self.port = int(self.receiver.address.rpartition(":")[2])
+        self.port = self.port or free_port()
+        self.receiver = Receiver(f"tcp://127.0.0.1:{self.port}", keys.read_secret(self.key), self.allow)
 
     @property
     def address(self) -> str:
