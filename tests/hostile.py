@@ -161,14 +161,19 @@ def swapped(message: bytes) -> bytes:
 
 
 class Peer:
-    """A client of any key. Close it."""
+    """A client of any key; with ``immediate`` it can send only when it was let in. Close it."""
 
     def __init__(
-        self, address: str, server_key: bytes, pair: tuple[bytes, bytes] | None = None, routing_id: bytes = b""
+        self,
+        address: str,
+        server_key: bytes,
+        pair: tuple[bytes, bytes] | None = None,
+        routing_id: bytes = b"",
+        immediate: bool = False,
     ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         s = self.socket = self._context.socket(zmq.DEALER)
-        s.linger = 0
+        s.linger, s.ipv6, s.immediate = 0, True, immediate
         s.curve_publickey, s.curve_secretkey = pair or zmq.curve_keypair()
         s.curve_serverkey = server_key
         if routing_id:
