@@ -28,7 +28,7 @@ SECOND: Final = counting.SECOND
 FALL_TOLERANCE: Final = 1e-9
 LARGEST: Final = 1e18
 """A counter beyond it is no counter: sums of a million of them would not stay finite."""
-WIDE_WORK: Final = 1 << 22
+WIDE_WORK: Final = 1 << 21
 """Values that frames with more slots than rows may grow to in one commit; further ones wait in the spools."""
 NEWCOMERS: Final = 64
 """Streams of one agent that are first heard in one commit; further ones wait in its spool."""
@@ -279,7 +279,8 @@ class Booking:
             held = np.asarray((step >= least).all(axis=(1, 2)))
             if (step < 0).any():
                 columns[:, placed.layout.counters] = np.maximum.accumulate(counters, axis=2)
-            return held & (counters[:, :, -1] <= LARGEST).all(axis=1)
+            within = np.asarray((counters.min(axis=(1, 2)) >= 0) & (counters.max(axis=(1, 2)) <= LARGEST))
+        return np.asarray(held & within)
 
     def _refuse(self, batch: Batch, which: Ints, reason: str, text: str) -> None:
         error = wire.WireError(reason, text)
@@ -297,7 +298,7 @@ class Booking:
                 devices = placed.rows["device"][places[i]]
                 owner = np.full(len(devices), number, np.int64)
                 self._total(Family.DEVICE_GAP, owner, devices, 0, np.full(len(devices), gap))
-                self._total(Family.GAP, owner, self.fleet.device["kind"][devices], 0, np.full(len(devices), gap))
+                self._total(Family.GAP, owner, self.fleet.device["group"][devices], 0, np.full(len(devices), gap))
 
     def _enter(self, counted: Counted, numbers: Ints, devices: Ints, sources: Ints) -> None:
         """Turn what was counted into rows of the ledger and of the booked totals."""
@@ -320,7 +321,7 @@ class Booking:
         total = counted.won_covered.sum(axis=2)
         gap = np.maximum(chunks.elapsed[:, None] - total, 0.0)
         gap[gap < counting.SLIVER] = 0.0
-        kind = fleet.device["kind"][device]
+        kind = fleet.device["group"][device]
         for amount, per_device, per_class in (
             (total, Family.DEVICE_COVERED, Family.COVERED),
             (gap, Family.DEVICE_GAP, Family.GAP),
@@ -338,7 +339,7 @@ class Booking:
             self.totals.append(Totals(stream, self.fleet.totals.rows(key(family, first, second)), amount))
 
     def _by_class(self, stream: Ints, device: Ints, slot: Ints, source: int, joules: Floats) -> None:
-        kind = self.fleet.device["kind"][device]
+        kind = self.fleet.device["group"][device]
         grams_per_joule, fallback = self._intensity.at(slot)
         self._tallies.factor_fallbacks += int(fallback.any())
         self._total(Family.ENERGY, stream, kind, source, joules)

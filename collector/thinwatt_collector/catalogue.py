@@ -86,23 +86,23 @@ CATALOGUE: Final = _catalogue(
             "counter",
             "joules",
             "Energy of all devices of a class, booked in the ledger; stays when devices leave.",
-            ("class", "basis"),
-            "classes × 3",
+            ("class", "basis", "simulated"),
+            "classes × 3 × 2",
         ),
         Metric(
             "thinwatt_carbon_grams_total",
             "counter",
             "grams",
             "CO2e of that energy, with the factor known when it was booked.",
-            ("class", "method"),
-            "classes × methods",
+            ("class", "method", "simulated"),
+            "classes × methods × 2",
         ),
         Metric(
             "thinwatt_covered_seconds_total",
             "counter",
             "seconds",
             "Device time for which the energy is known.",
-            ("class",),
+            ("class", "simulated"),
             CLASSES,
         ),
         Metric(
@@ -110,7 +110,7 @@ CATALOGUE: Final = _catalogue(
             "counter",
             "seconds",
             "Device time for which nobody could measure or model the energy; it is not counted as zero.",
-            ("class",),
+            ("class", "simulated"),
             CLASSES,
         ),
         Metric(
@@ -118,7 +118,7 @@ CATALOGUE: Final = _catalogue(
             "counter",
             "joules",
             "Energy of one device, booked; the finest basis wins at each moment.",
-            ("device", "class", "basis"),
+            ("device", "class", "basis", "simulated"),
             f"{PRESENT} × up to 3",
         ),
         Metric(
@@ -142,7 +142,7 @@ CATALOGUE: Final = _catalogue(
             "counter",
             "joules",
             "Energy that one meter of a device counted, whether it won or not; meters overlap, so never add them.",
-            ("device", "source", "part", "scope", "basis"),
+            ("device", "source", "part", "scope", "basis", "simulated"),
             f"{PRESENT} × its meters",
         ),
         Metric(
@@ -150,7 +150,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "watts",
             "Latest power of the present devices of a class: the mean of each one's newest frame.",
-            ("class",),
+            ("class", "simulated"),
             CLASSES,
         ),
         Metric(
@@ -158,7 +158,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "watts",
             "Latest power of one device: the mean of its newest frame; absent when the device is silent.",
-            ("device", "class", "basis"),
+            ("device", "class", "basis", "simulated"),
             PRESENT,
         ),
         Metric(

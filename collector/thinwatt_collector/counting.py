@@ -3,7 +3,8 @@
 An interval between two rows is split at slot boundaries in proportion to time. Every energy column of the agent is
 kept as a series of its own; beside them stands the *winner*, the finest estimate of the whole device's energy for
 each moment: a wall meter, a node meter, package counters brought to the wall, a load model. Where the finer one has
-no coverage the next one fills in, under its own basis. What nothing covers stays a gap.
+no coverage for longer than a failed reading or two, the next one fills in, under its own basis. What nothing covers
+stays a gap.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ SLIVER: Final = 1e-3
 """Coverage that a finer source lacks by less than this is the time between two reads of one tick, no gap [s]."""
 PER_SLOT: Final = 8
 """What a slot costs beside its columns, in values."""
+
+PENDING: Final = 60.0
+"""A finer source that lacks less than this in a frame may still be waiting for its next good reading, which then covers
+the lack as well: what a coarser one filled in there would count twice [s]."""
 
 MEASURED: Final = SourceKey("booked", "", "wall", "measured")
 MODELLED: Final = SourceKey("booked", "", "wall", "modelled")
@@ -196,7 +201,7 @@ def _winner(
 
     def take(j: Floats, c: Floats, basis: int, relative: Floats) -> None:
         left = c - done
-        adds = np.where(left > SLIVER, left, 0.0)
+        adds = np.where(left > np.where(done > 0, PENDING, SLIVER), left, 0.0)
         taken = j * np.divide(adds, c, out=np.zeros_like(c), where=c > 0)
         won[:, :, basis] += taken
         won_covered[:, :, basis] += adds

@@ -57,6 +57,18 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """What totals are added up over: a class of devices, the made-up ones apart from the real ones."""
+
+    kind: str
+    simulated: bool
+
+    def labels(self) -> dict[str, str]:
+        """Return the labels of its totals."""
+        return {"class": self.kind, "simulated": str(self.simulated).lower()}
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """A device as the ledger knows it."""
 
@@ -66,6 +78,11 @@ class Device:
     kind: str
     model: str
     simulated: bool
+
+    @property
+    def marked(self) -> str:
+        """The value of its label ``simulated``."""
+        return str(self.simulated).lower()
 
 
 @dataclass(slots=True)
@@ -103,12 +120,11 @@ class Fleet:
         self.sources = [SourceKey(*row[1:]) for row in known.sources]
         self._source_ids = {key: i for i, key in enumerate(self.sources)}
         self.winner_ids = np.array([self.source_id(w) for w in WINNERS], np.int64)
-        self.classes: list[str] = []
+        self.groups: list[Group] = []
         self.devices: list[Device] = []
         self._device_ids: dict[str, int] = {}
         self.device = Rows(
-            kind=(np.int64, ()),
-            simulated=(np.bool_, ()),
+            group=(np.int64, ()),
             seen=(np.int64, ()),
             last_utc=(np.int64, ()),
             watts=(np.float64, (4,)),
@@ -323,11 +339,12 @@ class Fleet:
         return number
 
     def _set_model(self, device: Device) -> None:
-        if device.kind not in self.classes:
-            self.classes.append(device.kind)
+        group = Group(device.kind, device.simulated)
+        if group not in self.groups:
+            self.groups.append(group)
         model = self._model_of(device.kind, device.model)
         d, at = self.device, device.id
-        d["kind"][at], d["simulated"][at] = self.classes.index(device.kind), device.simulated
+        d["group"][at] = self.groups.index(group)
         d["watts"][at] = model.watts
         d["base"][at], d["efficiency"][at] = model.base, model.efficiency
         d["u_meter"][at], d["u_component"][at], d["u_load"][at] = model.u_meter, model.u_component, model.u_load
@@ -357,13 +374,15 @@ class Fleet:
 
     def _named(self, labels: dict[str, str]) -> int:
         number = self._device_ids.get(labels["device"], -1)
-        renamed = number >= 0 and labels.get("class", self.devices[number].kind) != self.devices[number].kind
-        return -1 if renamed else number
+        if number < 0:
+            return -1
+        present = {"class": self.devices[number].kind, "simulated": self.devices[number].marked}
+        return number if all(labels.get(name, text) == text for name, text in present.items()) else -1
 
     def describe(self, family: Family, first: int, second: int) -> dict[str, str]:
         """Return the labels of a booked total."""
         if family in (Family.ENERGY, Family.CARBON, Family.COVERED, Family.GAP):
-            labels = {"class": self.classes[first]}
+            labels = self.groups[first].labels()
             if family is Family.ENERGY:
                 labels["basis"] = self.sources[second].basis
             elif family is Family.CARBON:
@@ -371,10 +390,12 @@ class Fleet:
             return labels
         labels = {"device": self.devices[first].name}
         if family is Family.DEVICE_ENERGY:
-            labels |= {"class": self.devices[first].kind, "basis": self.sources[second].basis}
+            labels |= Group(self.devices[first].kind, self.devices[first].simulated).labels()
+            labels |= {"basis": self.sources[second].basis}
         elif family is Family.SOURCE_ENERGY:
             key = self.sources[second]
             labels |= {"source": key.source, "part": key.part, "scope": key.scope, "basis": key.basis}
+            labels |= {"simulated": self.devices[first].marked}
         return labels
 
     def saved(self, devices: Sequence[Device], schemas: Iterable[bytes], sources: int) -> None:

@@ -14,7 +14,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from thinwatt_collector.book import Event
+from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.config import Config
 from thinwatt_collector.control import Control
 from thinwatt_collector.factors import table
@@ -23,7 +27,7 @@ from thinwatt_collector.ledger import LedgerError, open_ledger
 from thinwatt_collector.models.devices import DeviceTable
 from thinwatt_collector.receive import Receiver
 from thinwatt_collector.self_metrics import Gauges, registry
-from thinwatt_collector.serve.exposition import Family
+from thinwatt_collector.serve.exposition import Family, LabelSet
 from thinwatt_collector.snapshot import Rules, Snapshots
 from thinwatt_collector.step import Step
 
@@ -38,6 +42,7 @@ KEEP_STREAMS: Final = 400 * 86_400
 BATCH: Final = 0.05
 """Pause after a small drain, so that frames are handled by the dozen [s]."""
 LONGEST_RETRY: Final = 30.0
+NO_LABELS: Final = LabelSet([""])
 
 
 class Collector:
@@ -60,6 +65,7 @@ class Collector:
         self._snapshots = Snapshots(Rules(config.per_device, config.stale_after))
         self._families: Sequence[Family] = ()
         self._trouble = ""
+        self._trouble_since = 0
         self._retry = 1.0
         self._next_try = 0.0
         self._next_commit = time.monotonic() + config.commit_every
@@ -67,8 +73,12 @@ class Collector:
         self._publish()
 
     def families(self) -> Sequence[Family]:
-        """Return the families of the last committed snapshot."""
-        return self._families
+        """Return the families of the last committed snapshot, and how old what is not in it may be."""
+        return [*self._families, Family(CATALOGUE["thinwatt_oldest_unbooked_seconds"], NO_LABELS, self._unbooked())]
+
+    def _unbooked(self) -> NDArray[np.float64]:
+        since = self._trouble_since or self._step.oldest_uncommitted
+        return np.array([max(0, time.time_ns() - since) / SECOND if since else 0.0])
 
     def ready(self) -> tuple[bool, list[str]]:
         """Return whether what is shown is up to date, and what a person should know."""
@@ -126,12 +136,13 @@ class Collector:
     def _healed(self) -> None:
         if not self._gauges.ledger_up:
             log.warning("the ledger takes transactions again")
-        self._gauges.ledger_up, self._retry = True, 1.0
+        self._gauges.ledger_up, self._retry, self._trouble_since = True, 1.0, 0
 
     def _fail(self, error: LedgerError) -> None:
         if self._gauges.ledger_up:
             log.error("%s; nothing is answered until it works, the agents keep what they have", error)
         self._gauges.failed_commits += 1
+        self._trouble_since = self._trouble_since or time.time_ns()
         self._gauges.ledger_up = False
         self._trouble = str(error)
         self._next_try = time.monotonic() + self._retry

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector.catalogue import CATALOGUE
-from thinwatt_collector.fleet import Fleet, printable
+from thinwatt_collector.fleet import Fleet, Group, printable
 from thinwatt_collector.labels import Family as Booked
 from thinwatt_collector.serve.exposition import Family, LabelSet, label_text
 
@@ -103,24 +103,26 @@ class Snapshots:
         return present
 
     def _one_by_one(self, fleet: Fleet) -> NDArray[np.bool_]:
-        kinds = np.array([_shown_alone(self._rules.per_device, k) for k in fleet.classes] or [False])
-        alone: NDArray[np.bool_] = kinds[fleet.device["kind"]]
+        kinds = np.array([_shown_alone(self._rules.per_device, k) for k in (g.kind for g in fleet.groups)] or [False])
+        alone: NDArray[np.bool_] = kinds[fleet.device["group"]]
         return alone
 
-    def _groups(self, fleet: Fleet) -> set[str]:
-        """Return the classes that are large enough to be shown as a group."""
-        counts = np.bincount(fleet.device["kind"], minlength=len(fleet.classes))
-        return {
-            kind
-            for kind, count in zip(fleet.classes, counts.tolist(), strict=True)
-            if count >= K_ANONYMITY or _shown_alone(self._rules.per_device, kind) or kind in NO_ENDPOINT
-        }
+    def _groups(self, fleet: Fleet, counted: NDArray[np.bool_] | None = None) -> list[Group]:
+        """Return the groups that are large enough to be shown, counting all devices or those of ``counted``."""
+        which = fleet.device["group"] if counted is None else fleet.device["group"][counted]
+        counts = np.bincount(which, minlength=len(fleet.groups))
+        return [
+            group
+            for group, count in zip(fleet.groups, counts.tolist(), strict=True)
+            if count >= K_ANONYMITY or _shown_alone(self._rules.per_device, group.kind) or group.kind in NO_ENDPOINT
+        ]
 
-    def _totals(self, fleet: Fleet, family: Booked, name: str, which: set[str] | NDArray[np.bool_]) -> Family:
+    def _totals(self, fleet: Fleet, family: Booked, name: str, which: list[Group] | NDArray[np.bool_]) -> Family:
         totals = fleet.totals
         rows = totals.of(family)
-        if isinstance(which, set):
-            rows = rows[[json.loads(totals.texts[r])["class"] in which for r in rows.tolist()]] if len(rows) else rows
+        if isinstance(which, list):
+            held = [_group_of(json.loads(totals.texts[r])) in which for r in rows.tolist()]
+            rows = rows[np.array(held, np.bool_)]
         else:
             rows = rows[totals.first[rows] >= 0]
             rows = rows[which[totals.first[rows]]] if len(rows) else rows
@@ -128,7 +130,7 @@ class Snapshots:
         return Family(CATALOGUE[name], labels, totals.values[rows])
 
     def _power(self, fleet: Fleet, present: NDArray[np.bool_], shown: NDArray[np.bool_], now: int) -> list[Family]:
-        d, groups = fleet.device, self._groups(fleet)
+        d = fleet.device
         age = (now - d["last_utc"]) / SECOND
         alive = present & (age <= self._rules.stale_after) & np.isfinite(d["power"])
         one = np.flatnonzero(shown)
@@ -136,17 +138,19 @@ class Snapshots:
         basis = [fleet.sources[i].basis for i in fleet.winner_ids.tolist()]
 
         def named(numbers: Ints) -> list[dict[str, str]]:
+            columns = (numbers, d["basis"][numbers], d["group"][numbers])
             return [
-                {"device": fleet.devices[i].name, "class": fleet.devices[i].kind, "basis": basis[b]}
-                for i, b in zip(numbers.tolist(), d["basis"][numbers].tolist(), strict=True)
+                {"device": fleet.devices[i].name, "basis": basis[b]} | fleet.groups[g].labels()
+                for i, b, g in zip(*(x.tolist() for x in columns), strict=True)
             ]
 
         # The totals stand for this fleet: another one may have given the same numbers to other devices.
-        key = (fleet.totals, one.tobytes(), d["basis"][one].tobytes(), d["kind"][one].tobytes())
-        kinds = [k for k in fleet.classes if k in groups]
-        at = [np.flatnonzero(alive & (d["kind"] == fleet.classes.index(k))) for k in kinds]
-        drawn = [(k, float(d["power"][rows].sum())) for k, rows in zip(kinds, at, strict=True) if len(rows)]
-        counts = self._counts(fleet, present, groups)
+        key = (fleet.totals, one.tobytes(), d["basis"][one].tobytes(), d["group"][one].tobytes())
+        groups = self._groups(fleet, alive)  # the power of one PC among many that are off is its own
+        at = [np.flatnonzero(alive & (d["group"] == fleet.groups.index(g))) for g in groups]
+        drawn = [(g.labels(), float(d["power"][rows].sum())) for g, rows in zip(groups, at, strict=True) if len(rows)]
+        found = np.bincount(d["group"][present], minlength=len(fleet.groups)).tolist()
+        counts = [(g.labels(), float(found[fleet.groups.index(g)])) for g in self._groups(fleet)]
         return [
             self._family("thinwatt_device_power_watts", key, lambda: named(one), power[one]),
             self._family(
@@ -155,18 +159,8 @@ class Snapshots:
                 lambda: [{"device": fleet.devices[i].name} for i in one.tolist()],
                 age[one],
             ),
-            _small("thinwatt_power_watts", [({"class": k}, watts) for k, watts in drawn]),
-            _small("thinwatt_devices", counts),
-        ]
-
-    def _counts(self, fleet: Fleet, present: NDArray[np.bool_], groups: set[str]) -> list[tuple[dict[str, str], float]]:
-        d = fleet.device
-        found = np.bincount(2 * d["kind"][present] + d["simulated"][present], minlength=2 * len(fleet.classes))
-        counts = ((fleet.classes[i // 2], bool(i % 2), n) for i, n in enumerate(found.tolist()) if n)
-        return [
-            ({"class": kind, "simulated": str(simulated).lower()}, float(n))
-            for kind, simulated, n in sorted(counts)
-            if kind in groups
+            _small("thinwatt_power_watts", drawn),
+            _small("thinwatt_devices", [(labels, count) for labels, count in counts if count]),
         ]
 
     def _agents(self, fleet: Fleet, skew: dict[str, int], conflicts: Sequence[str], now: int) -> list[Family]:
@@ -219,6 +213,10 @@ def _roster(last: Roster | None, fleet: Fleet, since: int) -> Roster:
         label_set("thinwatt_agent_rss_bytes", [{"agent": a} for a in names]),
         label_set("thinwatt_agent_info", info),
     )
+
+
+def _group_of(labels: dict[str, str]) -> Group:
+    return Group(labels["class"], labels["simulated"] == "true")
 
 
 def _shown_alone(rule: PerDevice, kind: str) -> bool:

@@ -133,7 +133,10 @@ class Bench:
         return refusals[-1].reason if refusals else positions[sender.stream]
 
     def totals(self) -> dict[tuple[str, str], float]:
-        """Return booked totals by family and the labels' values, comma-separated in the order of their names."""
+        """Return booked totals by family and the labels' values, comma-separated in the order of their names.
+
+        ``simulated`` is left out where it is false.
+        """
         t = self.step.fleet.totals
         labels = [", ".join(_values(text)) for text in t.texts]
         named = zip(t.family.tolist(), labels, t.values.tolist(), strict=True)
@@ -154,4 +157,6 @@ class Bench:
 
 def _values(text: str) -> list[str]:
     labels = json.loads(text)
+    if labels.get("simulated") == "false":
+        del labels["simulated"]
     return [str(labels[k]) for k in sorted(labels)]

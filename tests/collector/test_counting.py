@@ -141,9 +141,16 @@ def test_a_wall_meter_wins_over_a_node_meter_over_packages_over_load() -> None:
 
 def test_what_the_finer_does_not_cover_the_next_fills_in_under_its_own_basis() -> None:
     group = layout(*WALL, *RAPL, *LOAD)
-    assert won(group, [[300.0, 4.0, 210.0, 7.0, 20.0, 40.0, 10.0]]) == pytest.approx(
-        [300.0, (210 + 30 * 7) / 0.9 * 3 / 7, 2000.0 * 3 / 10, 4.0, 3.0, 3.0]
+    assert won(group, [[30000.0, 400.0, 21000.0, 700.0, 2000.0, 4000.0, 1000.0]], 1000.0) == pytest.approx(
+        [30000.0, (21000 + 30 * 700) / 0.9 * 3 / 7, 200_000.0 * 3 / 10, 400.0, 300.0, 300.0]
     )
+
+
+def test_a_reading_that_is_only_late_is_not_filled_in_and_counted_twice() -> None:
+    group = layout(*WALL, *LOAD)
+    late = [5000.0, 50.0, 120.0, 240.0, 60.0]
+    assert won(group, [late], 60.0) == [5000.0, 0, 0, 50.0, 0, 0]
+    assert won(group, [[12000.0, 120.0, 240.0, 480.0, 120.0]], 120.0) == [12000.0, 0, 0, 120.0, 0, 0]
 
 
 def test_no_estimate_at_all_is_a_gap_and_not_a_zero() -> None:
