@@ -141,8 +141,8 @@ def test_a_wall_meter_wins_over_a_node_meter_over_packages_over_load() -> None:
 
 def test_what_the_finer_does_not_cover_the_next_fills_in_under_its_own_basis() -> None:
     group = layout(*WALL, *RAPL, *LOAD)
-    assert won(group, [[30000.0, 400.0, 21000.0, 700.0, 2000.0, 4000.0, 1000.0]], 1000.0) == pytest.approx(
-        [30000.0, (21000 + 30 * 700) / 0.9 * 3 / 7, 200_000.0 * 3 / 10, 400.0, 300.0, 300.0]
+    assert won(group, [[30000.0, 200.0, 10500.0, 350.0, 1000.0, 2000.0, 500.0]], 500.0) == pytest.approx(
+        [30000.0, (10500 + 30 * 350) / 0.9 * 3 / 7, 100_000.0 * 3 / 10, 200.0, 150.0, 150.0]
     )
 
 
