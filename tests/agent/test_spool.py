@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from tests.agent.stores import FaultyDisk, KeptMarker
 from thinwatt_agent import frames, segment, wire
-from thinwatt_agent.marker import Marker
 from thinwatt_agent.sequence import SECOND
 from thinwatt_agent.spool import Spool
 from thinwatt_agent.store import Disk, Memory
@@ -229,18 +228,6 @@ def test_the_marker_goes_only_when_newer_rows_lie_on_the_disk() -> None:
     assert seen == [[True]]
 
 
-def test_a_marker_of_another_boot_or_spool_says_nothing(tmp_path: Path) -> None:
-    missing = tmp_path / "none"
-    marker = Marker([missing, tmp_path], "/var/lib/a", BOOT)
-    assert not marker.is_set
-    marker.set()
-    assert Marker([missing, tmp_path], "/var/lib/a", BOOT).is_set
-    assert not Marker([missing, tmp_path], "/var/lib/a", OTHER_BOOT).is_set
-    assert not Marker([missing, tmp_path], "/var/lib/b", BOOT).is_set
-    marker.clear()
-    assert not Marker([missing, tmp_path], "/var/lib/a", BOOT).is_set
-
-
 # Interruptions and damage
 
 
@@ -439,6 +426,7 @@ import resource, signal, sys
 from pathlib import Path
 sys.path[:0] = {path!r}
 from tests.agent.test_spool import *
+from thinwatt_agent.marker import Marker
 spool = spool_on(Path({folder!r}), marker=Marker([Path({folder!r}).parent], "x", BOOT))
 spool.append(HELLO, rows(A, 1, 6), state(6))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
