@@ -307,7 +307,8 @@ class World:
                 sums[
                     "SOURCE_ENERGY", _text(device=devices[device], source=name, part=part, scope=scope, basis=basis)
                 ] += joules
-        for _, family, labels, total in known.labels:
+        for _, family, written, total in known.labels:
+            labels = _text(**{k: v for k, v in json.loads(written).items() if k != "simulated"})
             if not family.endswith("GAP"):
                 there = sums.pop((family, labels), 0.0)
                 hold(
