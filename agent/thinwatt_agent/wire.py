@@ -19,7 +19,6 @@ memory bounded by the message's own length. Nothing is allocated on the word of 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import struct
 import zlib
@@ -29,6 +28,11 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import Any, Final, Literal
+
+try:
+    from _blake2 import blake2b  # hashlib would load OpenSSL: 3.6 MiB of an agent's memory, for one hash
+except ImportError:  # another Python than CPython
+    from hashlib import blake2b
 
 VERSION: Final = 2
 OLDEST_VERSION: Final = 1
@@ -128,7 +132,7 @@ class Schema:
     @cached_property
     def id(self) -> bytes:
         """Eight bytes that name this schema: the same columns have the same id on every machine."""
-        return hashlib.blake2b(_canonical(self.document()), digest_size=8).digest()
+        return blake2b(_canonical(self.document()), digest_size=8).digest()
 
     def document(self) -> list[dict[str, Any]]:
         """The schema as plain lists and dictionaries, defaults left out."""
