@@ -70,7 +70,7 @@ def main() -> None:
 def _texts(family: Family) -> list[str]:
     """Return the labels of a family of devices, device first."""
     first = family.metric.labels[:1] == ("device",)
-    return [str(t, "utf-8") if isinstance(t, bytes) else t for t in family.labels.pieces()] if first else []
+    return [str(t) for t in family.labels.pieces()] if first else []
 
 
 def _one(value: float) -> Spread:
