@@ -1,0 +1,198 @@
+"""What readers see: committed totals that stay, devices that go, and nobody's own figures."""
+
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.collector.sending import LOAD, NOTHING_KNOWN, NOW, PLUG, RAPL, SECOND, Bench, Sender
+from thinwatt_agent.wire import Column, Group, Schema
+from thinwatt_collector.catalogue import CATALOGUE
+from thinwatt_collector.serve.exposition import render
+from thinwatt_collector.snapshot import K_ANONYMITY, PerDevice, Rules, Snapshots
+
+OWN = Schema(
+    (
+        Group(
+            ("",),
+            (
+                *PLUG.groups[0].columns,
+                Column("agent", "cpu", "counter", "s"),
+                Column("agent", "rss", "gauge", "B"),
+                Column("agent", "spool_rows", "gauge", "1"),
+            ),
+        ),
+    )
+)
+STALE = 300.0
+Shown = dict[str, dict[tuple[str, ...], float]]
+
+
+class Page:
+    """/metrics as Prometheus reads it: by name and by the labels' values, those of real machines unmarked."""
+
+    def __init__(self, bench: Bench, per_device: PerDevice = "hosts") -> None:
+        self.bench = bench
+        self.snapshots = Snapshots(Rules(per_device, STALE))
+
+    def read(self, after: float = 0.0) -> Shown:
+        step = self.bench.step
+        now = self.bench.now + round(after * SECOND)
+        families = self.snapshots.of(step.fleet, step.tallies.skew, step.tallies.conflicts.now(), now)
+        names = [f.metric.name for f in families]
+        assert len(set(names)) == len(names)
+        assert set(names) <= set(CATALOGUE)
+        text = render(families, openmetrics=False).decode()
+        samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
+        shown: Shown = {}
+        for s in samples:
+            labels = {k: v for k, v in s.labels.items() if (k, v) != ("simulated", "false")}
+            rows = shown.setdefault(s.name.removeprefix("thinwatt_"), {})
+            key = tuple(labels[k] for k in sorted(labels))
+            assert key not in rows
+            rows[key] = s.value
+        return shown
+
+
+def minute(s: Sender, n: int = 0, watts: float = 50.0) -> bytes:
+    rest = [0.0] * (s.schema.width - 2)
+    return s.frame(6 * n, [(t, 10.0 * t, [watts * 10 * t, 10.0 * t, *rest]) for t in range(6 * n + 1, 6 * n + 7)])
+
+
+def machines(bench: Bench, kind: str, count: int, **more: object) -> list[Sender]:
+    senders = [Sender(f"{kind}-{n}") for n in range(count)]
+    bench.now = NOW + 60 * SECOND
+    for s in senders:
+        bench.hello(s, {"class": kind, **more})
+        assert bench.book(s, minute(s)) == 6
+    return senders
+
+
+def test_a_host_is_shown_by_itself_and_in_its_class() -> None:
+    bench = Bench()
+    machines(bench, "host", 1)
+    shown = Page(bench).read(after=5.0)
+    assert shown["energy_joules_total"] == {("measured", "host"): 3000.0}
+    assert shown["covered_seconds_total"] == {("host",): 60.0}
+    assert shown["device_energy_joules_total"] == {("measured", "host", "host-0"): 3000.0}
+    assert shown["source_energy_joules_total"] == {("measured", "host-0", "", "wall", "plug"): 3000.0}
+    assert shown["device_power_watts"] == {("measured", "host", "host-0"): 50.0}
+    assert shown["device_last_row_age_seconds"] == {("host-0",): 5.0}
+    assert shown["power_watts"] == {("host",): 50.0}
+    assert shown["devices"] == {("host",): 1.0}
+
+
+def test_endpoints_are_shown_in_groups_of_five_and_never_one_by_one() -> None:
+    bench = Bench()
+    machines(bench, "desktop", K_ANONYMITY - 1)
+    shown = Page(bench).read()
+    assert not any("desktop" in text for rows in shown.values() for key in rows for text in key if "-" not in text)
+    assert "device_power_watts" not in shown
+    machines(bench, "laptop", K_ANONYMITY)
+    shown = Page(bench).read()
+    assert shown["energy_joules_total"] == {("measured", "laptop"): 3000.0 * K_ANONYMITY}
+    assert shown["devices"] == {("laptop",): K_ANONYMITY}
+    assert "device_energy_joules_total" not in shown
+    assert len(Page(bench, "all").read()["device_energy_joules_total"]) == 2 * K_ANONYMITY - 1
+    bench, _ = Bench(), machines(bench, "host", 1)
+    assert "device_energy_joules_total" not in Page(bench, "none").read()
+
+
+def test_a_departed_device_goes_and_what_it_used_stays() -> None:
+    bench = Bench()
+    machines(bench, "host", 2)
+    page = Page(bench)
+    before = page.read(after=STALE)
+    after = page.read(after=STALE + 1)
+    assert len(before["device_energy_joules_total"]) == 2
+    assert not {name for name in after if name.startswith("device_")}
+    assert "devices" not in after
+    assert "power_watts" not in after
+    assert after["energy_joules_total"] == before["energy_joules_total"] == {("measured", "host"): 6000.0}
+
+
+def test_after_a_restart_totals_are_shown_at_once_and_devices_when_they_are_heard() -> None:
+    bench = Bench()
+    (s,) = machines(bench, "host", 1)
+    later = Sender(s.name, base=90.0)
+    bench.book(later, later.frame(0, [(1, 100.0, [500.0, 10.0])]))
+    before = Page(bench).read()
+    assert before["device_gap_seconds_total"] == {("host-0",): 30.0}
+    bench.restart()
+    shown = Page(bench).read()
+    assert shown["energy_joules_total"] == before["energy_joules_total"]
+    assert "device_energy_joules_total" not in shown
+    bench.book(later, later.frame(1, [(2, 110.0, [1000.0, 20.0])]))
+    shown = Page(bench).read()
+    assert shown["device_energy_joules_total"] == {("measured", "host", "host-0"): 4000.0}
+    assert shown["device_gap_seconds_total"] == {("host-0",): 30.0}
+
+
+def test_a_late_backlog_adds_to_totals_and_is_no_power_of_now() -> None:
+    bench = Bench()
+    s = Sender("host-0")
+    bench.hello(s)
+    bench.now = NOW + 86_400 * SECOND
+    bench.book(s, minute(s))
+    shown = Page(bench).read()
+    assert shown["energy_joules_total"] == {("measured", "host"): 3000.0}
+    assert "device_power_watts" not in shown
+    assert shown["device_last_row_age_seconds"] == {("host-0",): 86_340.0}
+
+
+def test_a_device_without_any_estimate_has_gaps_and_no_power() -> None:
+    bench = Bench(model=NOTHING_KNOWN)
+    s = Sender("host-0", schema=Schema((Group(("",), (*RAPL, *LOAD)),)))
+    bench.hello(s)
+    bench.now = NOW + 10 * SECOND
+    bench.book(s, s.frame(0, [(1, 10.0, [500.0, 10.0, 4.0, 40.0, 10.0])]))
+    shown = Page(bench).read()
+    assert shown["gap_seconds_total"] == {("host",): 10.0}
+    assert shown["source_energy_joules_total"] == {("modelled", "host-0", "package-0", "component", "rapl"): 500.0}
+    assert "device_power_watts" not in shown
+    assert "energy_joules_total" not in shown
+
+
+def test_made_up_machines_are_marked_wherever_they_show() -> None:
+    bench = Bench()
+    machines(bench, "host", 1, simulated=True)
+    shown = Page(bench).read()
+    for name in ("energy_joules_total", "device_energy_joules_total", "power_watts", "devices", "agent_info"):
+        assert all("true" in key for key in shown[name]), name
+
+
+def test_agents_say_what_they_cost_and_how_their_clock_stands() -> None:
+    bench, s = Bench(), Sender("a", schema=OWN, flags=2, offset=NOW + 3 * SECOND)
+    bench.hello(s, {"class": "host", "agent_version": '1.0 "x"\n\ud7ff'})
+    bench.now = NOW + 10 * SECOND
+    bench.book(s, s.frame(0, [(1, 10.0, [500.0, 10.0, 0.25, 2e7, 6.0])], at=10.0))
+    shown = Page(bench).read()
+    assert shown["agent_clock_skew_seconds"] == {("a",): -3.0}
+    assert shown["agent_identity_conflict"] == {("a",): 0.0}
+    assert shown["agent_cpu_seconds_total"] == {("a",): 0.25}
+    assert shown["agent_rss_bytes"] == {("a",): 2e7}
+    assert shown["agent_spool_rows"] == {("a",): 6.0}
+    assert list(shown["agent_info"].values()) == [1.0]
+
+
+def test_a_snapshot_does_not_change_when_the_fleet_does() -> None:
+    bench = Bench()
+    (s,) = machines(bench, "host", 1)
+    step = bench.step
+    families = Snapshots(Rules("hosts", STALE)).of(step.fleet, step.tallies.skew, [], bench.now)
+    before = render(families, openmetrics=True)
+    bench.book(s, minute(s, 1, watts=80.0))
+    machines(bench, "server", 3)
+    bench.hello(s, {"class": "desktop"})
+    assert render(families, openmetrics=True) == before
+
+
+def test_a_class_that_changes_moves_the_device_to_its_new_series() -> None:
+    bench = Bench()
+    (s,) = machines(bench, "host", 1)
+    page = Page(bench, "all")
+    page.read()
+    bench.hello(s, {"class": "server"})
+    bench.book(s, minute(s, 1))
+    shown = page.read()
+    assert shown["device_energy_joules_total"] == {("measured", "server", "host-0"): 3000.0}
+    assert shown["energy_joules_total"] == {("measured", "host"): 3000.0, ("measured", "server"): 3000.0}
