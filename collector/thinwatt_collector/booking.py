@@ -131,7 +131,7 @@ class Booking:
         for row in rows:
             self.fleet.add_stream(row, saved=True)
         past = self.fleet.past
-        for last in self.ledger.last_rows({agent for agent, _ in missing if not past.knows(agent)}):
+        for last in self.ledger.last_rows({agent for agent, _ in missing}):
             past.add(*last)
 
     def _book(self, batch: Batch) -> None:
@@ -274,12 +274,14 @@ class Booking:
         """Return which frames' counters rise; what falls by a rounding is held at what it was, in ``columns``."""
         counters = columns[:, placed.layout.counters]
         step = np.diff(counters, axis=2)
+        if not counters.size or (step.min() >= 0 and counters.min() >= 0 and counters.max() <= LARGEST):
+            return np.ones(len(columns), np.bool_)  # all of them, as nearly always; NaN holds no comparison
         least = -FALL_TOLERANCE * np.abs(counters[:, :, 1:])
         with np.errstate(invalid="ignore"):
-            held = np.asarray((step >= least).all(axis=(1, 2)))
+            held = (step >= least).all(axis=(1, 2))
             if (step < 0).any():
                 columns[:, placed.layout.counters] = np.maximum.accumulate(counters, axis=2)
-            within = np.asarray((counters.min(axis=(1, 2)) >= 0) & (counters.max(axis=(1, 2)) <= LARGEST))
+            within = (counters.min(axis=(1, 2)) >= 0) & (counters.max(axis=(1, 2)) <= LARGEST)
         return np.asarray(held & within)
 
     def _refuse(self, batch: Batch, which: Ints, reason: str, text: str) -> None:

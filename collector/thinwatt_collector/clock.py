@@ -99,10 +99,6 @@ class Past:
     def __init__(self) -> None:
         self._rows: dict[str, dict[bytes, tuple[int, int]]] = {}
 
-    def knows(self, agent: str) -> bool:
-        """Return whether a row of this agent was added."""
-        return agent in self._rows
-
     def add(self, agent: str, boot: bytes, utc: int, time: int) -> None:
         """Take a row: where it lies in UTC and its boottime [ns]."""
         boots = self._rows.setdefault(agent, {})
