@@ -113,7 +113,7 @@ class Agent:
         self.schemas, self.schema = schemas, schemas[0]
         self.version = 1 if known else 2
         self.destination = 0
-        self.pristine = True
+        self.pristine = self.steady = True
         self.streams: list[Stream] = []
         self.truth: dict[Key, float] = {}
         self.ticks = self.lives = 0
@@ -159,6 +159,8 @@ class Agent:
                 yield self._frame(s, rows, schema, now), schema
                 s.mark = rows[-1].tick
                 count -= 1
+            if s.kept and "impatient" not in self.faults:
+                return  # A stream waits until those before it are answered to their end.
 
     def _frame(self, s: Stream, rows: list[Row], schema: Schema, now: int) -> bytes:
         header = wire.RowsHeader(
@@ -206,6 +208,7 @@ class Agent:
             self.lives += 1
             self.boot, self.booted = self._bits("boot"), now
         if not disk:
+            self.steady = False
             for s in self.streams:
                 s.lost, s.kept, s.wiped = s.lost or bool(s.kept), [], True
             if "reuse" in self.faults and not reboot:

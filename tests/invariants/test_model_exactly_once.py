@@ -93,9 +93,9 @@ class ExactlyOnce(RuleBasedStateMachine):
             letters.remove(letter)
 
     @precondition(lambda self: self.world.letters)
-    @rule()
-    def all_frames_arrive(self) -> None:
-        for letter in self.world.letters:
+    @rule(backwards=st.booleans())
+    def all_frames_arrive(self, backwards: bool) -> None:
+        for letter in self.world.letters[:: -1 if backwards else 1]:
             self.world.deliver(letter)
         self.world.letters.clear()
 
@@ -142,6 +142,15 @@ class ExactlyOnce(RuleBasedStateMachine):
     @rule(name=AGENTS, disk=st.sampled_from((True, True, False)), reboot=st.sampled_from((False, False, True)))
     def agent_restarts(self, name: str, disk: bool, reboot: bool) -> None:
         self.world.agents[name].restart(self.world.now, disk=disk, reboot=reboot)
+
+    @rule(name=AGENTS, count=st.integers(1, 3))
+    def agent_dies_behind_its_frames(self, name: str, count: int) -> None:
+        agent = self.world.agents[name]
+        self.world.tick(count)
+        self.world.send(agent, 1)
+        agent.restart(self.world.now, disk=True, reboot=False)
+        self.world.tick(count)
+        self.world.send(agent, 2)
 
     @rule(name=AGENTS, which=MANY)
     def spool_is_full(self, name: str, which: int) -> None:
@@ -281,6 +290,7 @@ RULES = {
     "tick 0 is the last durable row": _faulty("older_state"),
     "an answer that went back is believed": _faulty("proud"),
     "the last row of a stream is never dropped": _faulty("thin_last"),
+    "a stream waits for those before it": _faulty("impatient"),
 }
 
 

@@ -183,7 +183,7 @@ class World:
         self.answers.clear()
         positions = self.positions()
         for agent in self.agents.values():
-            agent.pristine = False
+            agent.pristine = agent.steady = False
             for s in agent.streams:
                 if positions.get((agent.name, s.id), 0) < s.answered:
                     s.forgotten = max(s.forgotten, s.answered)
@@ -229,6 +229,7 @@ class World:
         self._check_counters(devices, sources, energy, positions)
         self._check_slots(devices, sources, energy, positions)
         self._check_booked(known, devices, sources, energy)
+        self._check_gaps(known, positions)
         self._check_published(known)
 
     def _check_counters(
@@ -315,6 +316,25 @@ class World:
                     math.isclose(there, total, rel_tol=1e-9, abs_tol=1e-6), f"{family} {labels}: {total}, slots {there}"
                 )
         hold(not any(sums.values()), f"in the slots and not booked: {sums}")
+
+    def _check_gaps(self, known: Dimensions, positions: dict[tuple[str, bytes], int]) -> None:
+        """Covered time and gaps are the time from the first row's beginning to the last row, to the second and beyond.
+
+        Not where a spool was lost: what was sent of it may still arrive behind the stream that came after.
+        """
+        seconds: dict[str, float] = defaultdict(float)
+        for _, family, labels, total in known.labels:
+            if family in ("DEVICE_COVERED", "DEVICE_GAP"):
+                seconds[json.loads(labels)["device"]] += total
+        for agent in self.agents.values():
+            if not (agent.steady and agent.known):
+                continue
+            booked = [(s, positions.get((agent.name, s.id), 0)) for s in agent.streams]
+            spans = [(s.base + s.offset, s.history[p].t + s.offset) for s, p in booked if p]
+            expected = (spans[-1][1] - spans[0][0]) / SECOND if spans else 0.0
+            for device in {key[0] for key in keys_of(agent.schemas[0])}:
+                found = seconds[f"{agent.name}/{device}" if device else agent.name]
+                hold(abs(found - expected) < 1e-3, f"{agent.name}/{device}: {found} of {expected} s")
 
     def _check_published(self, known: Dimensions) -> None:
         """What is shown never falls and was committed."""
