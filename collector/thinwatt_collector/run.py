@@ -96,12 +96,12 @@ class Collector:
         """Receive for a while; commit when it is time."""
         now = time.monotonic()
         left = max(0.0, self._next_commit - now)
-        if self._trouble and now < self._next_try:
-            time.sleep(min(0.2, self._next_try - now))
-        elif self._trouble and not self._recover():
-            return
-        else:
+        if not self._trouble:
             self._receive(min(left, 0.2))
+        elif now < self._next_try:
+            time.sleep(min(0.2, self._next_try - now))
+        else:
+            self._recover()
         self._control.serve()
         full = self._step.uncommitted_bytes >= self._config.hold
         if not self._trouble and (full or time.monotonic() >= self._next_commit):
@@ -136,7 +136,7 @@ class Collector:
     def _healed(self) -> None:
         if not self._gauges.ledger_up:
             log.warning("the ledger takes transactions again")
-        self._gauges.ledger_up, self._retry, self._trouble_since = True, 1.0, 0
+        self._gauges.ledger_up, self._retry, self._trouble, self._trouble_since = True, 1.0, "", 0
 
     def _fail(self, error: LedgerError) -> None:
         if self._gauges.ledger_up:
@@ -148,16 +148,16 @@ class Collector:
         self._next_try = time.monotonic() + self._retry
         self._retry = min(2 * self._retry, LONGEST_RETRY)
 
-    def _recover(self) -> bool:
-        """Open the ledger again and read the fleet from it; the next commit shows whether it holds."""
+    def _recover(self) -> None:
+        """Open the ledger again, read the fleet from it and enter the outage: only a commit shows that it holds."""
         try:
             self._step.rebuild()
         except LedgerError as error:
             self._fail(error)
-            return False
-        self._trouble = ""
-        self._next_commit = time.monotonic() + min(1.0, self._config.commit_every)
-        return True
+            return
+        lasted = (time.time_ns() - self._trouble_since) / SECOND
+        self.note("ledger_outage", "ledger", f"nothing was booked for {lasted:.0f} s: {self._trouble}")
+        self.commit()
 
     def _publish(self) -> None:
         step = self._step
