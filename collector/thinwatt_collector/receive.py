@@ -13,8 +13,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import zmq
 from zmq.utils import z85
@@ -39,8 +38,7 @@ FAILED: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What one agent sent: ``agent`` is the name that its key has, ``received`` the collector's UTC [ns]."""
 
     route: bytes
