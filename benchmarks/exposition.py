@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 import numpy as np
@@ -99,9 +99,9 @@ def _set(child: Counter | Gauge, row: Row, value: float) -> None:
 
 def samples(text: bytes, *, openmetrics: bool) -> dict[tuple[str, Row], str]:
     """Return series → number of a text, with prometheus-client's parser; NaN rows left out, as /metrics does."""
-    parse: Callable[[str], Iterator[Metric]] = (
-        openmetrics_parser.text_string_to_metric_families if openmetrics else text_string_to_metric_families
-    )
+    parse: Callable[[str], Iterable[Metric]] = text_string_to_metric_families
+    if openmetrics:
+        parse = openmetrics_parser.text_string_to_metric_families
     found: list[Sample] = [s for family in parse(text.decode()) for s in family.samples]
     return {
         (s.name, (s.labels["device"], s.labels["class"], s.labels["basis"])): float(s.value).hex()
@@ -122,7 +122,7 @@ def main() -> None:
         "ours, OpenMetrics": lambda: campus.ours(openmetrics=True) + b"# EOF\n",
         "generate_latest, one child a series": lambda: generate_latest(campus.registry),
         "generate_latest, custom collector": lambda: generate_latest(custom),
-        "generate_latest, OpenMetrics, custom collector": lambda: openmetrics.generate_latest(custom),
+        "generate_latest, OpenMetrics, custom collector": lambda: openmetrics.generate_latest(custom),  # type: ignore[no-untyped-call]  # theirs has no types
     }
     cost: dict[str, list[float]] = {name: [] for name in ways}
     texts: dict[str, bytes] = {}

@@ -11,6 +11,7 @@ a series' six samples of a minute behind one set of labels. Only the servers' CP
 from __future__ import annotations
 
 import http.client
+import resource
 import shutil
 import socket
 import struct
@@ -63,6 +64,8 @@ def main() -> None:
     options.add_argument("--passes", type=int, default=None)
     chosen = options.parse_args()
     small = chosen.quick
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     loads = [
         Load("frames of one device, 6 rows", host(), 200 if small else 3_000, 4 if small else 6, 10.0),
         Load("frames of a gateway of 100 devices", gateway(), 8 if small else 64, 4 if small else 8, 50.0),
@@ -145,6 +148,7 @@ class _Sender:
 
     def __init__(self, campus: Campus, keys: list[tuple[bytes, bytes]], address: str, server_key: bytes) -> None:
         self._context = zmq.Context()
+        self._context.set(zmq.MAX_SOCKETS, 2 * len(keys) + 64)
         self._sockets = []
         for public, secret in keys:
             s = self._context.socket(zmq.DEALER)
