@@ -196,7 +196,7 @@ class World:
         self.commit(1, heard=False)
         for agent in self.agents.values():
             agent.destination = 0
-        for _ in range(8):
+        for _ in range(8 + max(len(agent.streams) for agent in self.agents.values())):
             for agent in self.agents.values():
                 agent.time_out()
                 self.send(agent, 100)
