@@ -32,7 +32,7 @@ check: venv ## what a machine can check: style, types, who imports whom, documen
 	$(VENV)/bin/lint-imports
 	$(PY) -m pytest -q tests/repository -m "not slow"
 
-bench: venv ## the figures of docs/benchmarks.md, each a ratio against a peer measured in the same run
+bench: venv ## the figures, each beside a peer measured in the same run; ARGS=--list says which, ARGS=--quick for a look
 	$(PY) -m benchmarks $(ARGS)
 
 golden: venv ## accept what came out as the new golden files, then look at the change
@@ -42,8 +42,8 @@ golden: venv ## accept what came out as the new golden files, then look at the c
 fuzz: venv ## the property tests with 20,000 examples each: hours; ARGS=tests/agent/test_wire.py for one
 	HYPOTHESIS_PROFILE=fuzz $(PY) -m pytest -m "not slow and not peer" --timeout=0 $(ARGS)
 
-peers: ## install the servers that tests/peers talk to, as Debian packages (needs root)
-	.ci/peers
+peers: ## install the servers that tests and benchmarks talk to, as Debian packages (needs root)
+	.ci/peers bench
 
 docs: venv ## write the documents that are made from code
 	$(PY) -m thinwatt_collector.catalogue > docs/metrics.md

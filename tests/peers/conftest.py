@@ -11,15 +11,8 @@ import pytest
 
 HERE = Path(__file__).parent
 
-# Program → Debian package that brings it. `make peers` and .ci/run install exactly these packages.
-PACKAGES = {
-    "prometheus": "prometheus",
-    "promtool": "prometheus",
-    "prometheus-node-exporter": "prometheus-node-exporter",
-    "collectd": "collectd-core",
-    "victoria-metrics": "victoria-metrics",
-    "curl": "curl",
-}
+# Program → Debian package that brings it: those that .ci/peers installs.
+PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus"}
 
 Peer = Callable[[str], str]
 
@@ -39,7 +32,7 @@ def peer() -> Peer:
         path = shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
         if path is not None:
             return path
-        remedy = f"{program} is not installed: make peers (or apt-get install {PACKAGES.get(program, program)})"
+        remedy = f"{program} is not installed: make peers (or apt-get install {PACKAGES[program]})"
         if os.environ.get("CI") == "true":
             pytest.fail(remedy)
         pytest.skip(remedy)

@@ -140,3 +140,9 @@ def test_every_decision_says_what_it_decided_and_why(root: Path) -> None:
         for heading in ("## Decision", "## Why", "## Instead of"):
             assert heading in text, f"{page.name} has no '{heading}'"
         assert len(text.split()) < 700, f"{page.name} is longer than a page"
+
+
+def test_the_list_of_decisions_is_complete(root: Path) -> None:
+    folder = root / "docs" / "decisions"
+    listed = set(re.findall(r"\]\(([\w-]+\.md)\)", (folder / "README.md").read_text(encoding="utf-8")))
+    assert listed == {page.name for page in folder.glob("*.md")} - {"README.md"}

@@ -11,10 +11,9 @@ TEXT = {".py", ".md", ".toml", ".csv", ".sql", ".lock", ".svg", ".html", ".css",
 ADDRESSES = re.compile(r"[-]-(extra-)?index-url|[-]-find-links|[-]-registry\b|\bdeb(-src)? (\[\S+\] )?http|inde[x]_url")
 MACHINE = re.compile(r"(?<![\w.])[/]work/|[.][.]/share[d]|[/]root/[.]|(?<![\w.])[/]opt/\w|/tmp/[c]ontracts")
 NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
-# Longer than 400 lines for a reason that stands here.
-LONG = {
-    "agent/thinwatt_agent/spool.py": "one bound over all streams: writing, forgetting and thinning share its books",
-}
+LINES = 420
+# Longer than that for a reason that stands here.
+LONG: dict[str, str] = {}
 
 
 def texts(tracked: list[Path]) -> list[tuple[Path, str]]:
@@ -33,12 +32,12 @@ def test_no_file_is_longer_than_one_can_keep_in_mind(tracked: list[Path], root: 
         name = str(path.relative_to(root))
         if path.suffix == ".py" and name not in LONG:
             lines = len(path.read_text(encoding="utf-8").splitlines())
-            assert lines <= 400, f"{name} has {lines} lines: is it one thing? If it is, give LONG its reason"
+            assert lines <= LINES, f"{name} has {lines} lines: is it one thing? If it is, give LONG its reason"
 
 
 def test_every_long_file_is_still_long(root: Path) -> None:
     for name in LONG:
-        assert len((root / name).read_text(encoding="utf-8").splitlines()) > 400, f"take {name} out of LONG"
+        assert len((root / name).read_text(encoding="utf-8").splitlines()) > LINES, f"take {name} out of LONG"
 
 
 def test_every_file_is_named_for_what_it_holds(tracked: list[Path]) -> None:
