@@ -89,11 +89,18 @@ class Program:
             self._process.wait(PATIENCE)
 
     def terminate(self) -> int:
-        """Ask it to end; return the boottime of that moment [ns]."""
+        """Ask it to end, when it has come so far that it hears; return the boottime of that moment [ns]."""
         assert self._process is not None
+        wait_for(self._hears, f"{self.log.name} hears SIGTERM")
         at = boottime()
         self._process.send_signal(signal.SIGTERM)
         return at
+
+    def _hears(self) -> bool:
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        (caught,) = (int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt"))
+        return bool(caught >> (signal.SIGTERM - 1) & 1)
 
     def ended(self) -> int:
         """Wait for its end and return its exit status."""
