@@ -128,7 +128,7 @@ class Campus:
         self._header = np.zeros(agents, _header_type())
         self._header["stream"] = np.frombuffer(self._random.bytes(16 * agents), "V16")
         self._header["boot"] = np.frombuffer(self._random.bytes(16 * agents), "V16")
-        self._header["prefix"] = np.void(wire._PREFIX.pack(b"tw", wire.VERSION, wire.ROWS, 0))  # noqa: SLF001
+        self._header["prefix"] = np.void(wire._PREFIX.pack(b"tw", wire.VERSION, wire.ROWS, 0))  # noqa: SLF001 - the wire's own prefix
         self._header["schema"] = np.void(kind.schema.id)
         self._header["base"] = start
         self._header["columns"] = kind.schema.width

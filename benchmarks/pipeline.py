@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from thinwatt_collector.booking import Reply
 from thinwatt_collector.factors import table
 from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
 from thinwatt_collector.models.devices import DeviceTable
@@ -15,6 +14,7 @@ from thinwatt_collector.receive import Message
 from thinwatt_collector.serve.exposition import Family
 from thinwatt_collector.snapshot import Rules, Snapshots
 from thinwatt_collector.step import Step
+from thinwatt_collector.tallies import Reply
 
 STALE_AFTER = 600.0
 

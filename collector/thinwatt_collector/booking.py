@@ -7,7 +7,7 @@ the transaction fails the caller throws the fleet's streams away and reads them 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -19,10 +19,10 @@ from thinwatt_collector.book import Energy, Event, Ints, StreamRow, Totals, Tran
 from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
 from thinwatt_collector.fleet import Fleet, Placed
-from thinwatt_collector.identity import Conflicts
 from thinwatt_collector.labels import Family, key
 from thinwatt_collector.ledger import Ledger, LedgerError
 from thinwatt_collector.receive import Message
+from thinwatt_collector.tallies import Reply, Tallies, refusal
 
 SECOND: Final = counting.SECOND
 FALL_TOLERANCE: Final = 1e-9
@@ -48,40 +48,11 @@ class Intensity(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """Bytes for one connection."""
-
-    route: bytes
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Heard:
     """Where and how a stream was last heard in this step."""
 
     route: bytes
     version: int
-
-
-@dataclass(slots=True)
-class Tallies:
-    """What the collector counts of its own work; grows for the life of the process."""
-
-    dropped: Counter[str] = field(default_factory=Counter)
-    frames: Counter[str] = field(default_factory=Counter)
-    rows: int = 0
-    factor_fallbacks: int = 0
-    skew: dict[str, int] = field(default_factory=dict)
-    conflicts: Conflicts = field(default_factory=Conflicts)
-
-
-def refusal(rejected: Rejected, tallies: Tallies) -> Reply:
-    """Count a message that is not taken and return the refusal that names why."""
-    tallies.dropped[rejected.error.reason] += 1
-    data = rejected.message.data
-    spoken = data[2] if len(data) > 2 and wire.OLDEST_VERSION <= data[2] <= wire.VERSION else wire.OLDEST_VERSION
-    refused = wire.Refusal(rejected.stream, rejected.error.reason, rejected.error.text, spoken)
-    return Reply(rejected.message.route, wire.encode_refusal(refused))
 
 
 class Booking:

@@ -330,6 +330,10 @@ class Fleet:
             self.unsaved.devices[number] = device
         return number
 
+    def device_number(self, name: str) -> int | None:
+        """Return the number of a device by its whole name; None if there is none."""
+        return self._device_ids.get(name)
+
     def _add_device(self, device: Device) -> int:
         number = self.device.append()
         self.devices.append(device)

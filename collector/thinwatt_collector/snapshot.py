@@ -91,7 +91,10 @@ class Snapshots:
         """
         present = self._present(fleet, now)
         shown = present & self._one_by_one(fleet)
-        families = [self._totals(fleet, family, name, self._groups(fleet)) for family, name in AGGREGATES.items()]
+        groups = self._groups(fleet, present)
+        plain = self._of_one_mind(fleet, groups, present)
+        which = {family: plain if family is Booked.ENERGY else groups for family in AGGREGATES}
+        families = [self._totals(fleet, family, name, which[family]) for family, name in AGGREGATES.items()]
         families += [self._totals(fleet, family, name, shown) for family, name in PER_DEVICE.items()]
         families += self._power(fleet, present, shown, now)
         families += self._agents(fleet, skew, conflicts, now)
@@ -107,15 +110,28 @@ class Snapshots:
         alone: NDArray[np.bool_] = kinds[fleet.device["group"]]
         return alone
 
-    def _groups(self, fleet: Fleet, counted: NDArray[np.bool_] | None = None) -> list[Group]:
-        """Return the groups that are large enough to be shown, counting all devices or those of ``counted``."""
-        which = fleet.device["group"] if counted is None else fleet.device["group"][counted]
-        counts = np.bincount(which, minlength=len(fleet.groups))
+    def _groups(self, fleet: Fleet, counted: NDArray[np.bool_]) -> list[Group]:
+        """Return the groups that are large enough to be shown, counting the devices of ``counted``.
+
+        What one PC draws while all others of its class are off is its own affair: its class waits for company.
+        """
+        counts = np.bincount(fleet.device["group"][counted], minlength=len(fleet.groups))
         return [
             group
             for group, count in zip(fleet.groups, counts.tolist(), strict=True)
             if count >= K_ANONYMITY or _shown_alone(self._rules.per_device, group.kind) or group.kind in NO_ENDPOINT
         ]
+
+    def _of_one_mind(self, fleet: Fleet, groups: list[Group], present: NDArray[np.bool_]) -> list[Group]:
+        """Return the groups whose energy may be split by basis: each basis in use has enough devices, or none."""
+        d, found = fleet.device, []
+        for group in groups:
+            ours = present & (d["group"] == fleet.groups.index(group))
+            counts = np.bincount(d["basis"][ours], minlength=1)
+            free = group.kind in NO_ENDPOINT or _shown_alone(self._rules.per_device, group.kind)
+            if free or (counts[counts > 0] >= K_ANONYMITY).all():
+                found.append(group)
+        return found
 
     def _totals(self, fleet: Fleet, family: Booked, name: str, which: list[Group] | NDArray[np.bool_]) -> Family:
         totals = fleet.totals
@@ -150,7 +166,7 @@ class Snapshots:
         at = [np.flatnonzero(alive & (d["group"] == fleet.groups.index(g))) for g in groups]
         drawn = [(g.labels(), float(d["power"][rows].sum())) for g, rows in zip(groups, at, strict=True) if len(rows)]
         found = np.bincount(d["group"][present], minlength=len(fleet.groups)).tolist()
-        counts = [(g.labels(), float(found[fleet.groups.index(g)])) for g in self._groups(fleet)]
+        counts = [(g.labels(), float(found[fleet.groups.index(g)])) for g in self._groups(fleet, present)]
         return [
             self._family("thinwatt_device_power_watts", key, lambda: named(one), power[one]),
             self._family(
@@ -164,7 +180,9 @@ class Snapshots:
         ]
 
     def _agents(self, fleet: Fleet, skew: dict[str, int], conflicts: Sequence[str], now: int) -> list[Family]:
-        roster = self._roster = _roster(self._roster, fleet, now - int(self._rules.stale_after * SECOND))
+        roster = self._roster = _roster(
+            self._roster, fleet, now - int(self._rules.stale_after * SECOND), self._one_by_one(fleet)
+        )
         own = {quantity: np.full(len(roster.names), np.nan) for quantity in OWN}
         for placed, at in fleet.by_schema(roster.streams):
             states, places = placed.rows["state"], fleet.stream["place"][roster.streams[at]]
@@ -188,14 +206,18 @@ class Snapshots:
         return kept[1]
 
 
-def _roster(last: Roster | None, fleet: Fleet, since: int) -> Roster:
-    """Return the roster of the agents heard since ``since`` [UTC ns]: the last one if it still holds."""
+def _roster(last: Roster | None, fleet: Fleet, since: int, alone: NDArray[np.bool_]) -> Roster:
+    """Return the roster of the agents heard since ``since`` [UTC ns]: the last one if it still holds.
+
+    An agent whose own machine may not be shown by itself is not on it: its series would tell when somebody works.
+    """
     fresh = np.flatnonzero(fleet.stream["seen"] >= since)
-    key = (fleet.stream, fleet.descriptions, fresh.tobytes())
+    key = (fleet.stream, fleet.descriptions, fresh.tobytes(), alone.tobytes())
     if last is not None and last.key == key:
         return last
     newest = {fleet.stream_rows[number][0]: number for number in fresh.tolist()}
-    names = sorted(newest)
+    own = {a: fleet.device_number(a) for a in newest}
+    names = sorted(a for a, number in own.items() if number is None or alone[number])
     machines = [fleet.machines.get(a, {}) for a in names]
     info = [
         {

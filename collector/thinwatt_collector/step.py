@@ -12,11 +12,12 @@ from collections.abc import Iterable
 from thinwatt_agent import wire
 from thinwatt_collector import decode
 from thinwatt_collector.book import Event
-from thinwatt_collector.booking import Booking, Intensity, Reply, Tallies, refusal
+from thinwatt_collector.booking import Booking, Intensity
 from thinwatt_collector.decode import Rejected
 from thinwatt_collector.fleet import Fleet, ModelOf
 from thinwatt_collector.ledger import Ledger
 from thinwatt_collector.receive import Message
+from thinwatt_collector.tallies import Reply, Tallies, refusal
 
 
 class Step:

@@ -14,12 +14,12 @@ import numpy as np
 from tests.invariants.memory_ledger import MemoryLedger
 from thinwatt_agent import wire
 from thinwatt_agent.wire import Column, Group, Schema
-from thinwatt_collector.booking import Reply
 from thinwatt_collector.labels import Family
 from thinwatt_collector.ledger import Ledger
 from thinwatt_collector.models.devices import DeviceModel
 from thinwatt_collector.receive import Message
 from thinwatt_collector.step import Step
+from thinwatt_collector.tallies import Reply
 
 SECOND = 1_000_000_000
 NOW = 1_764_000_000 * SECOND

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from thinwatt_collector.booking import Tallies
 from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.self_metrics import Gauges, registry
+from thinwatt_collector.tallies import Tallies
 
 
 def test_the_registry_and_the_catalogue_tell_the_same() -> None:

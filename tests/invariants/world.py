@@ -14,12 +14,12 @@ import numpy as np
 from tests.invariants.agents import GATEWAY, INTERVAL, METER, PC, SECOND, Agent, Key, Stream, keys_of
 from thinwatt_agent import wire
 from thinwatt_collector.book import Ints, Transaction
-from thinwatt_collector.booking import Reply
 from thinwatt_collector.labels import Family
 from thinwatt_collector.ledger import Dimensions, Ledger, LedgerError
 from thinwatt_collector.models.devices import DeviceModel
 from thinwatt_collector.receive import Message
 from thinwatt_collector.step import Step
+from thinwatt_collector.tallies import Reply
 
 Outcome = Literal["taken", "refused", "unknown"]
 NOW = 1_764_000_000 * SECOND + 123_456_789

@@ -158,7 +158,8 @@ def _await(url: str, running: list[subprocess.Popen[bytes]]) -> None:
 def _all_alive(running: list[subprocess.Popen[bytes]]) -> None:
     for process in running:
         if process.poll() is not None:
-            raise SystemExit(f"{' '.join(str(a) for a in list(process.args)[2:4])} ended with {process.returncode}")  # type: ignore[arg-type]
+            arguments = process.args if isinstance(process.args, list) else []
+            raise SystemExit(f"{' '.join(map(str, arguments[2:4]))} ended with {process.returncode}")
 
 
 def _follow(url: str, running: list[subprocess.Popen[bytes]]) -> None:
