@@ -14,9 +14,6 @@ NOT_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 LINES = 420
 # Longer than that for a reason that stands here.
 LONG = {
-    "tests/collector/test_booking.py": "every frame's fate over one bench",
-    "collector/thinwatt_collector/fleet.py": "one cache of the ledger, and what makes it anew",
-    "agent/thinwatt_agent/spool.py": "one promise kept on disk and in memory",
     "tests/agent/test_run.py": "every scenario of one agent process over the same stand-in collector",
     "tests/agent/test_sequence.py": "one model of agent, network and collector, and its variants",
     "tests/agent/test_spool.py": "every failure of one spool over the same faulty disks",
