@@ -19,8 +19,8 @@ MOVE: Final = """
 UPDATE stream SET pos = m.pos, t_pos = m.t_pos, utc_offset = m.utc_offset, uncertain = m.uncertain, seen = m.seen,
     schema_id = m.schema_id, state = m.state
 FROM {rows} AS m WHERE stream.agent = m.agent AND stream.stream = m.stream AND stream.pos = m.old
-RETURNING stream.agent, stream.stream
 """
+MOVE_AND_TELL: Final = f"{MOVE}RETURNING stream.agent, stream.stream"
 
 ADD_ENERGY: Final = f"""
 INSERT INTO open_slot (device, slot, source, {COLUMNS}) SELECT device, slot, source, {COLUMNS} FROM {{rows}}
