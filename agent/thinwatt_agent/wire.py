@@ -24,7 +24,7 @@ import struct
 import zlib
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import Any, Final, Literal
@@ -191,8 +191,11 @@ def _canonical(document: Any) -> bytes:
 _DEFAULTS: Final = {"part": "", "consumer": "", "scope": "", "basis": "", "total": True}
 
 
+_FIELDS: Final = tuple(Column.__dataclass_fields__)
+
+
 def _sparse(column: Column) -> dict[str, Any]:
-    return {k: v for k, v in asdict(column).items() if _DEFAULTS.get(k, ...) != v}
+    return {k: v for k in _FIELDS if (v := getattr(column, k)) != _DEFAULTS.get(k, ...)}
 
 
 def _seal(kind: int, body: bytes, version: int) -> bytes:
