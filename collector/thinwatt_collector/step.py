@@ -28,6 +28,7 @@ class Step:
         self._model_of = model_of
         self._intensity = intensity
         self._hellos: dict[str, wire.Hello] = {}
+        self._schemas: dict[bytes, wire.Schema] = {}
         self.fleet = Fleet(ledger.dimensions(), model_of, intensity.method)
         self._frames: list[tuple[Message, int]] = []
         self._events: list[Event] = []
@@ -63,7 +64,9 @@ class Step:
                 raise wire.WireError("bad_schema", "this agent has sent too many different schemas; restart collector")
         except wire.WireError as error:
             return [refusal(Rejected(message, bytes(16), error), self.tallies)]
-        self._hellos[message.agent] = hello
+        # A thousand machines of one schema keep one, not a thousand of the same.
+        schema = self._schemas.setdefault(hello.schema.id, hello.schema)
+        self._hellos[message.agent] = wire.Hello(schema, hello.machine)
         self.fleet.describe_machine(message.agent, hello.machine, hello.schema)
         return []
 
