@@ -11,6 +11,7 @@ import itertools
 import logging
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -169,7 +170,8 @@ class Link:
         log.info("connected to the collector at %s", self._collector.address)
         self._told = ""
         if self.hello:
-            self._say_hello(self.hello)
+            with suppress(zmq.Again):  # it has ended meanwhile, which the next event says
+                self._say_hello(self.hello)
 
     def _fail(self, now: int, why: str) -> None:
         """Close, and come back later: at once to a collector not tried yet, then ever more slowly."""

@@ -124,6 +124,23 @@ def test_after_a_reset_rows_are_sent_again_and_booked_once(bench: Bench) -> None
     assert len(c.headers) > 3, "something was sent twice"
 
 
+def test_a_connection_that_ends_before_it_is_noticed_is_no_end_of_the_agent(bench: Bench) -> None:
+    c = bench.collector()
+    link = bench.link()
+    link.hello = HELLO
+    link.step()
+    socket, monitor = link.sockets()
+    until(lambda: bool(monitor.poll(0)), c.turn)
+    c.close()
+    until(lambda: not socket.poll(0, zmq.POLLOUT))
+    link.step()
+    assert not link.connected
+    c.open()
+    bench.spooled()
+    bench.until(lambda: bench.spool.rows == 0)
+    assert c.ledger[A].joules == joules(6)
+
+
 def test_another_collector_on_the_same_ledger_goes_on(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     one, two = bench.collector("one"), bench.collector("two")
     two.ledger = one.ledger
