@@ -82,10 +82,11 @@ class Booking:
         self._read_streams(frames)
         for group in decode.rounds(frames):
             for (schema, _, version), messages in group.items():
-                batch, rejected = decode.batch_of(messages, fleet.placed(schema).layout.width, version)
-                self.replies.extend(refusal(r, self._tallies) for r in rejected)
-                if batch is not None:
-                    self._book(batch)
+                for portion in decode.portions(messages):
+                    batch, rejected = decode.batch_of(portion, fleet.placed(schema).layout.width, version)
+                    self.replies.extend(refusal(r, self._tallies) for r in rejected)
+                    if batch is not None:
+                        self._book(batch)
         transaction = self._transaction(events)
         moved = transaction.moves.index if transaction.empty else self.ledger.commit(transaction)
         self._committed(transaction, moved)

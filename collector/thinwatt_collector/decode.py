@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -17,6 +17,8 @@ from thinwatt_collector.receive import Message
 
 _STREAM: Final = slice(8, 24)
 _SCHEMA: Final = slice(40, 48)
+TOGETHER: Final = 2 << 20
+"""So many bytes of frames are worked on at a time: near the processor, and memory bounded whatever has come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,13 @@ def rounds(frames: Sequence[tuple[Message, int]]) -> list[dict[tuple[bytes, int,
             found.append({})
         found[turn].setdefault(shape_key(message, version), []).append(message)
     return found
+
+
+def portions(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    """Yield messages of one length by at most :data:`TOGETHER` bytes, at least one at a time."""
+    count = max(1, TOGETHER // len(messages[0].data))
+    for first in range(0, len(messages), count):
+        yield messages[first : first + count]
 
 
 def part_of(batch: Batch, chosen: NDArray[np.intp]) -> Batch:
