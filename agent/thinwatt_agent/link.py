@@ -123,6 +123,9 @@ class Link:
 
     def close(self, linger_ms: int = 0) -> None:
         """Close the connection; what is not answered stays in the spool."""
+        if self._socket is not None:
+            # An event that finds no reader stops libzmq's thread, and with it every connection of the process.
+            self._socket.disable_monitor()
         for s in self.sockets():
             s.close(linger_ms)
         self._socket = self._monitor = None

@@ -117,6 +117,8 @@ class Receiver:
 
     def close(self) -> None:
         """Let answers go out for up to a second, then close."""
+        if not self._socket.closed:
+            self._socket.disable_monitor()  # an event that finds no reader would stop libzmq's thread
         self._socket.close()
         self._door.close()
         self._context.term()

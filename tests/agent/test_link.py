@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import random
+import socket
+import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +49,9 @@ class Bench:
         self.collectors.append(c)
         return c
 
-    def link(self, *collectors: StandIn, limits: Limits = QUICK, boot: bytes = BOOT, key: bytes = b"") -> Link:
+    def link(
+        self, *collectors: StandIn | Resetting, limits: Limits = QUICK, boot: bytes = BOOT, key: bytes = b""
+    ) -> Link:
         self.spool = Spool(self.disk.open, boot)
         peers = [Collector(c.address, key or c.server_key) for c in collectors or self.collectors]
         secret = keys.read_secret(self.folder / "agent")
@@ -129,13 +135,55 @@ def test_a_connection_that_ends_before_it_is_noticed_is_no_end_of_the_agent(benc
     link = bench.link()
     link.hello = HELLO
     link.step()
-    socket, monitor = link.sockets()
+    dealer, monitor = link.sockets()
     until(lambda: bool(monitor.poll(0)), c.turn)
     c.close()
-    until(lambda: not socket.poll(0, zmq.POLLOUT))
+    until(lambda: not dealer.poll(0, zmq.POLLOUT))
     link.step()
     assert not link.connected
     c.open()
+    bench.spooled()
+    bench.until(lambda: bench.spool.rows == 0)
+    assert c.ledger[A].joules == joules(6)
+
+
+class Resetting:
+    """Takes connections and resets them at some point of the handshake."""
+
+    def __init__(self, server_key: bytes) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address, self.server_key = f"tcp://127.0.0.1:{self._listener.getsockname()[1]}", server_key
+        self.connections = 0
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="resetting")
+        self._thread.start()
+
+    def _run(self) -> None:
+        rng = random.Random(1)
+        while not self._ended:
+            connection, _ = self._listener.accept()
+            time.sleep(rng.random() * 0.003)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+            self.connections += 1
+
+    def close(self) -> None:
+        self._ended = True
+        socket.create_connection(self._listener.getsockname()).close()
+        self._thread.join()
+        self._listener.close()
+
+
+def test_what_a_closed_connection_has_still_to_tell_stops_no_other(bench: Bench) -> None:
+    c = bench.collector()
+    rng = random.Random(2)
+    with closing(Resetting(c.server_key)) as hostile:
+        for _ in range(100):
+            link = bench.link(hostile)
+            link.step()
+            time.sleep(rng.random() * 0.004)
+            link.close()
+    bench.link(c)
     bench.spooled()
     bench.until(lambda: bench.spool.rows == 0)
     assert c.ledger[A].joules == joules(6)
