@@ -64,7 +64,8 @@ def settle(collector: Collector, agents: list[Agents], patience: int = 6) -> law
     for a in agents:
         if not a.running:
             a.start()
-    wait_for(lambda: all(joules(collector)[m.name] > before[m.name] for m in machines), "everybody is heard")
+    for m in machines:
+        wait_for(lambda name=m.name: joules(collector)[name] > before[name], f"{m.name} is heard")
     since = {m.name: at for a in agents for at in [a.terminate()] for m in a.machines}
     for a in agents:
         assert a.ended() == 0, a.said()[-3000:]
