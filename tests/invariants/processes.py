@@ -57,10 +57,10 @@ def wait_for(what: Callable[[], object], text: str, seconds: float = PATIENCE) -
 
 
 class Program:
-    """A Python program that can be started again and again; what it writes is appended to one log."""
+    """A program that can be started again and again; what it writes is appended to one log."""
 
-    def __init__(self, log: Path, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
-        self.log, self.arguments = log, arguments
+    def __init__(self, log: Path, command: Sequence[str], **environment: str) -> None:
+        self.log, self.command = log, command
         self._environment = {**os.environ, **environment}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -70,7 +70,7 @@ class Program:
 
     def start(self) -> None:
         assert not self.running, f"{self.log.name} runs already"
-        command = ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, *self.arguments]
+        command = ["setpriv", "--pdeathsig", "KILL", "--", *self.command]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -136,12 +136,12 @@ listen = "127.0.0.1:{self.web}"
 per_device = "all"
 """
         )
-        super().__init__(site.folder / f"{name}.log", [], {})
+        super().__init__(site.folder / f"{name}.log", [])
         self.play("thinwatt_collector", "run")
 
     def play(self, *program: str) -> None:
         """Start with another program from the next start on."""
-        self.arguments = ["-m", *program, "--config", str(self.config)]
+        self.command = [sys.executable, "-m", *program, "--config", str(self.config)]
 
     def page(self, path: str, accept: str = "*/*") -> tuple[int, str]:
         """Return status and text of one of its pages; status 0 where nobody answers."""
@@ -172,7 +172,7 @@ per_device = "all"
         self.terminate()
         assert self.ended() == 0, self.said()[-3000:]
 
-    def command(self, *arguments: str) -> str:
+    def ask(self, *arguments: str) -> str:
         """Run another of its commands and return what it says."""
         call = [sys.executable, "-m", "thinwatt_collector", *arguments, "--config", str(self.config)]
         done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE)
@@ -200,7 +200,7 @@ class Agents(Program):
     def __init__(self, log: Path, program: Sequence[str], machines: Sequence[Machine], runtime: Path) -> None:
         self.machines = machines
         configs = [part for m in machines for part in ("--config", str(m.config))]
-        super().__init__(log, ["-m", *program, *configs], {"RUNTIME_DIRECTORY": str(runtime)})
+        super().__init__(log, [sys.executable, "-m", *program, *configs], RUNTIME_DIRECTORY=str(runtime))
 
 
 @dataclass

@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -24,9 +23,10 @@ import pytest
 
 from tests.invariants import laws, pages
 from tests.invariants.pages import Follower
-from tests.invariants.processes import Agents, Collector, Machine, Site, fill, full, relieve, site, wait_for
+from tests.invariants.processes import Collector, Machine, Site, fill, full, relieve, site, wait_for
 from tests.invariants.proxy import Proxy
 from tests.invariants.relay import Relay
+from tests.invariants.settling import booked_more, joules, settle
 from tests.invariants.spools import answered
 from tests.invariants.unsure import OUTCOMES
 from tests.invariants.wall_clock import step
@@ -52,50 +52,6 @@ def seed() -> int:
 def here(tmp_path: Path) -> Iterator[Site]:
     with site(tmp_path) as found:
         yield found
-
-
-def settle(collector: Collector, agents: list[Agents], patience: int = 6) -> laws.Books:
-    """Let everything arrive, end everything as an administrator does, and return what the ledger holds at last.
-
-    The last row of every agent is taken after it was asked to end, and is in the ledger then.
-    """
-    machines = [m for a in agents for m in a.machines]
-    before = joules(collector)
-    for a in agents:
-        if not a.running:
-            a.start()
-    for m in machines:
-        wait_for(lambda name=m.name: joules(collector)[name] > before[name], f"{m.name} is heard")
-    since = {m.name: at for a in agents for at in [a.terminate()] for m in a.machines}
-    for a in agents:
-        assert a.ended() == 0, a.said()[-3000:]
-    shown = pages.booked(collector.page("/metrics")[1])
-    collector.down()
-    books = laws.read(collector.ledger)
-    late = [m.name for m in machines if not books.of(m.name) or books.of(m.name)[-1].t_pos < since[m.name]]
-    laws.check(books, machines, whole=not late)
-    if late:  # an agent on a disk need not wait for an answer before it ends
-        print(f"asked to end too early: {late}")
-        assert patience, f"rows that are never booked: {late}"
-        collector.up()
-        return settle(collector, agents, patience - 1)
-    pages.are_committed(shown, books, same=True)
-    return books
-
-
-def joules(collector: Collector) -> dict[str, float]:
-    """Return what is shown of the energy of each device."""
-    found: dict[str, float] = defaultdict(float)
-    for (family, labels), amount in pages.booked(collector.page("/metrics")[1]).items():
-        if family == "DEVICE_ENERGY":
-            found[dict(labels)["device"]] += amount
-    return found
-
-
-def booked_more(collector: Collector) -> None:
-    """Wait until more is booked than now."""
-    before = pages.booked(collector.page("/metrics")[1])
-    wait_for(lambda: pages.booked(collector.page("/metrics")[1]) not in (before, {}), "more is booked")
 
 
 def nothing_is_booked(collector: Collector, machine: Machine) -> bool:
@@ -241,7 +197,7 @@ def test_a_ledger_restored_from_a_backup(here: Site, seed: int) -> None:
     with closing(Follower(collector)) as follower:
         wait_for(lambda: len(joules(collector)) == 2, "something booked")
         shown = pages.booked(collector.page("/metrics")[1])
-        collector.command("backup", str(backup))
+        collector.ask("backup", str(backup))
         books = laws.read(backup)
         laws.check(books, [m for a in agents for m in a.machines])
         pages.are_committed(shown, books)
@@ -252,7 +208,7 @@ def test_a_ledger_restored_from_a_backup(here: Site, seed: int) -> None:
         collector.kill()
         assert not follower.falls, follower.falls
         later = laws.read(collector.ledger)
-        collector.command("restore", str(backup))
+        collector.ask("restore", str(backup))
         restored = laws.read(collector.ledger)
         assert restored == books
         assert sum(restored.booked.values()) < sum(later.booked.values())
