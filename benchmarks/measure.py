@@ -77,9 +77,11 @@ class Figure:
 
     def text(self) -> str:
         """Return the line that is printed."""
-        verdict = {True: "reached", False: "NOT reached", None: "no aim"}[self.reached]
+        untold = "too short to tell" if self.aim else "none"
+        verdict = {True: "reached", False: "NOT reached", None: untold}[self.reached]
         unit = f" {self.unit}" if self.unit else ""
-        return f"{self.name}: {self.seen.text()}{unit}; aim {self.aim or '–'}: {verdict}; against {self.against}"
+        aim = f"{self.aim}: {verdict}" if self.aim else verdict
+        return f"{self.name}: {self.seen.text()}{unit}; aim {aim}; against {self.against}"
 
 
 def report(name: str, figures: Sequence[Figure], notes: Sequence[str] = ()) -> None:
