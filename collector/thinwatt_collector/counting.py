@@ -26,7 +26,7 @@ MAX_SLOTS_IN_FRAME: Final = 40_000
 """A frame that spans more slots than this (over a year) is refused: its clock is broken."""
 
 SLIVER: Final = 1e-3
-"""Coverage that a finer source lacks by less than this is the time between two reads of one tick, no gap [s]."""
+"""A frame that lacks less coverage than this has no gap: that is the time between two reads of one tick [s]."""
 PER_SLOT: Final = 8
 """What a slot costs beside its columns, in values."""
 
@@ -201,7 +201,7 @@ def _winner(
 
     def take(j: Floats, c: Floats, basis: int, relative: Floats) -> None:
         left = c - done
-        adds = np.where(left > np.where(done > 0, PENDING, SLIVER), left, 0.0)
+        adds = np.where(left > np.where(done > 0, PENDING, 0.0), left, 0.0)
         taken = j * np.divide(adds, c, out=np.zeros_like(c), where=c > 0)
         won[:, :, basis] += taken
         won_covered[:, :, basis] += adds

@@ -153,6 +153,17 @@ def test_a_reading_that_is_only_late_is_not_filled_in_and_counted_twice() -> Non
     assert won(group, [[12000.0, 120.0, 240.0, 480.0, 120.0]], 120.0) == [12000.0, 0, 0, 120.0, 0, 0]
 
 
+@given(st.integers(1, 2_000_000))
+def test_a_moment_beside_a_slot_boundary_is_no_moment_lost(nanoseconds: int) -> None:
+    group = layout(*WALL, *LOAD)
+    start = START // SLOT * SLOT - nanoseconds
+    rows = np.array([[0.0] * group.columns, [4000.0, 10.0, 20.0, 40.0, 10.0]])
+    for begin in (start, start - 10 * SECOND + 2 * nanoseconds):
+        counted = count(group, np.array([[begin, begin + 10 * SECOND]]), rows.T[None], models())
+        assert counted.won.sum(axis=(0, 1)) == pytest.approx([4000.0, 0, 0], rel=1e-12)
+        assert counted.won_covered.sum() == pytest.approx(10.0, rel=1e-12)
+
+
 def test_no_estimate_at_all_is_a_gap_and_not_a_zero() -> None:
     group = layout(*RAPL, *LOAD)
     row = [500.0, 10.0, 20.0, 40.0, 10.0]
