@@ -1,6 +1,7 @@
 """The collector with a ledger whose commits now and then fail, end the process, or happen and are not reported.
 
-``python -m tests.invariants.unsure OUTCOME,OUTCOME,… --config FILE``: one for each COMMIT, then all are taken.
+``python -m tests.invariants.unsure CLOCK OUTCOME,OUTCOME,… --config FILE``: an outcome for each COMMIT, then all are
+taken. The file CLOCK holds what the collector's wall clock is off by [s].
 
 ``taken``    as it should be;
 ``refused``  the transaction is rolled back and an error reported;
@@ -15,11 +16,13 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import duckdb
 
+from tests.invariants.wall_clock import steppable
 from thinwatt_collector.__main__ import main as collector
 from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
 
@@ -53,14 +56,14 @@ class Connection:
 
 
 def main() -> int:
-    outcomes = iter(sys.argv[1].split(","))
+    outcomes = iter(sys.argv[2].split(","))
     opened = DuckDBLedger._open
 
     def unsure(ledger: DuckDBLedger) -> Any:
         return Connection(opened(ledger), outcomes)
 
-    with mock.patch.object(DuckDBLedger, "_open", unsure):
-        return collector(["run", *sys.argv[2:]])
+    with steppable(Path(sys.argv[1])), mock.patch.object(DuckDBLedger, "_open", unsure):
+        return collector(["run", *sys.argv[3:]])
 
 
 if __name__ == "__main__":
