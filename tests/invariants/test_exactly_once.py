@@ -81,6 +81,11 @@ def test_a_storm(here: Site, seed: int) -> None:
     keys = here.folder / "keys" / "collector.pub", here.key("relay"), here.key("relayed")
     relay = Relay(collector.port, *keys, rng.randrange(1 << 32))
     way = [(proxy.port, "collector")]
+    poor = here.agents(
+        here.machine("read-only", way, state=here.read_only("locked")),
+        here.machine("small-disk", way, state=small),
+        program=(HURRIED, str(clocks[1])),
+    )
     agents = [
         here.agents(here.machine("plain", way, idle=2000.0, peak=4000.0)),
         here.agents(
@@ -88,18 +93,15 @@ def test_a_storm(here: Site, seed: int) -> None:
             here.machine("gauge", way, meter="gauge"),
             program=(HURRIED, str(clocks[0])),
         ),
-        here.agents(
-            here.machine("read-only", way, state=here.read_only("locked")),
-            here.machine("small-disk", way, state=small),
-            program=(HURRIED, str(clocks[1])),
-        ),
+        poor,
         here.agents(here.machine("relayed", [(relay.port, "relay")]), program=(HURRIED, str(clocks[2]))),
     ]
     machines = [m for a in agents for m in a.machines]
     with closing(proxy), closing(relay), closing(Follower(collector)) as follower:
         for a in agents:
             a.start()
-        doomed = set(rng.sample(range(COLLECTOR_KILLS), AGENT_KILLS))
+        victims = rng.sample([*agents, *agents, poor, poor], AGENT_KILLS)
+        doomed = dict(zip(rng.sample(range(COLLECTOR_KILLS), AGENT_KILLS), victims, strict=True))
         for n in range(COLLECTOR_KILLS):
             unsure = ",".join(rng.choices(OUTCOMES, (6, 1, 2, 1, 1), k=20))
             collector.play(*((UNSURE, str(clocks[3]), unsure) if rng.random() < 0.4 else PLAIN))
@@ -111,11 +113,12 @@ def test_a_storm(here: Site, seed: int) -> None:
             for clock in clocks:
                 step(clock, rng.choice((-HOUR, 0, HOUR)))
             rng.choice((fill, relieve))(small)
-            victim = rng.choice(agents) if n in doomed else None
+            victim = doomed.get(n)
             if victim:
                 victim.kill()
             time.sleep(life / 3)
             if victim:
+                rng.choice((fill, relieve))(small)
                 victim.start()
             time.sleep(life / 3)
             collector.kill()
