@@ -324,6 +324,7 @@ def prepared(frames_of_two_rows: int, limits: Limits = LIMITS) -> tuple[Spool, S
 
 
 A = b"A" * 16
+B = b"B" * 16
 
 
 def send(sequence: Sequence, now: int = 0) -> list[tuple[int, int]]:
@@ -348,6 +349,16 @@ def test_a_backlog_goes_in_large_frames() -> None:
     spool, sequence = prepared(40, replace(LIMITS, frame=1 << 20))
     assert send(sequence) == [(0, 80)]
     assert spool.rows == 80
+
+
+def test_a_stream_waits_until_those_before_it_are_answered_to_their_end() -> None:
+    spool, sequence = prepared(2, ONE)
+    spool.append(HELLO, frame_of(B, [1, 2]), b"")
+    assert send(sequence) == [(0, 2), (2, 4)]
+    sequence.answered(A, 2)
+    assert send(sequence) == []
+    sequence.answered(A, 4)
+    assert send(sequence) == [(0, 2)]
 
 
 def test_what_comes_after_rows_that_the_collector_lacks_is_sent_again_at_once() -> None:

@@ -107,7 +107,8 @@ def test_the_walk_through_leads_to_energy_on_metrics(root: Path, tmp_path: Path)
     with running(run_collector, server), running(run_agent, machine):
         text = awaited(f"http://127.0.0.1:{web}/metrics", 'thinwatt_energy_joules_total{class="')
     # Measured, modelled or assumed, by what there is to read here: the joules say which.
-    pattern = r'^thinwatt_energy_joules_total\{class="host",basis="(measured|modelled|assumed)",simulated="false"\} [0-9.e+]+$'
+    labels = r'class="host",basis="(measured|modelled|assumed)",simulated="false"'
+    pattern = rf"^thinwatt_energy_joules_total\{{{labels}\}} [0-9.e+]+$"
     assert re.search(pattern, text, re.MULTILINE)
 
 
