@@ -20,6 +20,18 @@ CHASSIS: Final = {
     34: "thin_client",
     36: "thin_client",
 }
+VIRTUAL: Final = "virtual_machine"
+"""The class of a machine that is a program on another one: whatever it draws is in its host's energy already."""
+# Vendors and products that only hypervisors give their guests, as the start of either (systemd knows the same,
+# src/basic/virt.c). Vendors of both kinds are told apart by the product: a Surface is Microsoft's too, a bare-metal
+# machine Amazon's.
+HYPERVISORS: Final = (
+    *("QEMU", "KVM", "Bochs", "VMware", "VMW", "innotek GmbH", "VirtualBox", "Xen", "Parallels", "BHYVE"),
+    *("OpenStack", "KubeVirt", "oVirt", "RHEV", "Nutanix AHV", "AHV", "Apple Virtualization", "Virtual Machine"),
+    "Google Compute Engine",
+)
+XEN_CONTROL: Final = 1 << 11
+"""XENFEAT_dom0 in what Xen tells a domain (xen/interface/features.h)."""
 MADE_UP_NAMES: Final = {"", "To Be Filled By O.E.M.", "System Product Name", "System manufacturer", "Default string"}
 
 
@@ -45,10 +57,13 @@ def boot_id() -> str:
 
 
 def describe(root: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
-    """Return class, model, cores, memory, system and agent version; ``stated`` (the configuration) goes first."""
+    """Return class, model, cores, memory, system and agent version; ``stated`` (the configuration) goes first.
+
+    A guest is a ``virtual_machine`` whatever enclosure its hypervisor makes up (Hyper-V says desktop).
+    """
     dmi = root / "sys/class/dmi/id"
     found = {
-        "class": CHASSIS.get(number(dmi / "chassis_type") or 0, ""),
+        "class": VIRTUAL if is_virtual(root) else CHASSIS.get(number(dmi / "chassis_type") or 0, ""),
         "model": _model(dmi),
         "cores": _cores(root),
         "memory_bytes": _memory(root),
@@ -56,6 +71,29 @@ def describe(root: Path, stated: Mapping[str, Any]) -> dict[str, Any]:
         "agent_version": __version__,
     }
     return found | {key: value for key, value in stated.items() if value not in ("", None)}
+
+
+def is_virtual(root: Path) -> bool:
+    """Return whether the machine is a guest of a hypervisor.
+
+    By what its firmware is called, else by the processor's ``hypervisor`` bit, which hardware never sets, else by what
+    the kernel knows of Xen. The control domain of Xen sees the last two and is the host itself.
+    """
+    if _controls_xen(root):
+        return False
+    dmi = root / "sys/class/dmi/id"
+    if any(text(dmi / name).startswith(HYPERVISORS) for name in ("sys_vendor", "product_name", "bios_vendor")):
+        return True
+    flags = fields(text(root / "proc/cpuinfo").encode(), b":").get(b"flags", b"")
+    return b"hypervisor" in flags.split() or text(root / "sys/hypervisor/type") == "xen"
+
+
+def _controls_xen(root: Path) -> bool:
+    try:
+        features = int(text(root / "sys/hypervisor/properties/features") or "0", 16)
+    except ValueError:
+        features = 0
+    return bool(features & XEN_CONTROL) or "control_d" in text(root / "proc/xen/capabilities")
 
 
 def _model(dmi: Path) -> str:

@@ -64,9 +64,16 @@ def make_keys(folder: Path) -> None:
 
 
 def this_class() -> str:
-    """Return the class that this machine's firmware states; a machine that states none is taken for a host."""
+    """Return the class that this machine's agent finds out by itself; "" where nothing states one."""
     told = json.loads(_call("thinwatt_agent", "once", "--json", "--seconds", "0.1"))
-    return str(told.get("machine", {}).get("class") or "host")
+    return str(told.get("machine", {}).get("class") or "")
+
+
+ABOUT: Final = {
+    "virtual_machine": "This machine is virtual: its energy is in its host's, and none is assumed for it here.",
+    "": "Nothing says what this machine is, so nothing is assumed for it where no meter can be read.",
+}
+"""What to know of this machine's own energy, by its class."""
 
 
 def _call(module: str, *arguments: str) -> str:
@@ -99,7 +106,8 @@ def run(folder: Path) -> int:
     print("keys …", flush=True)
     make_keys(folder)
     agents_port, web_port = free_port(8466), free_port(9466)
-    this, *made_up = machines.write(folder, agents_port, web_port, this_class())
+    kind = this_class()
+    this, *made_up = machines.write(folder, agents_port, web_port)
     url = f"http://127.0.0.1:{web_port}/metrics"
     commands = [
         ["thinwatt_collector", "run", "--config", str(folder / "collector.toml")],
@@ -120,6 +128,8 @@ def run(folder: Path) -> int:
 
   Ctrl-C ends it and leaves nothing running; the energy counted stays in {folder}.
 """)
+        if kind in ABOUT:
+            print(f"  {ABOUT[kind]}\n")
         _follow(url, running)
     except Stop:
         print("\nstopping …", flush=True)

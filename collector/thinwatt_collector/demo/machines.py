@@ -65,7 +65,9 @@ def agent_toml(machine: Machine, agents_port: int) -> str:
         f'interval = "{INTERVAL}"',
         f'frame = "{FRAME}"',
     ]
-    lines += [f'class = "{machine.kind}"', f'model = "{machine.model}"', "", "[log]", 'level = "warning"']
+    if name != THIS_MACHINE:  # this one says itself what it is
+        lines += [f'class = "{machine.kind}"', f'model = "{machine.model}"']
+    lines += ["", "[log]", 'level = "warning"']
     lines += [
         "",
         "[[collectors]]",
@@ -77,12 +79,12 @@ def agent_toml(machine: Machine, agents_port: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(folder: Path, agents_port: int, web_port: int, this_class: str) -> list[Path]:
+def write(folder: Path, agents_port: int, web_port: int) -> list[Path]:
     """Write all configuration files below ``folder`` and return those of the agents, this machine's own first."""
     (folder / "config").mkdir(parents=True, exist_ok=True)
     (folder / "collector.toml").write_text(collector_toml(agents_port, web_port), encoding="utf-8")
     files = []
-    for machine in (Machine(THIS_MACHINE, this_class, ""), *FLEET):
+    for machine in (Machine(THIS_MACHINE, "", ""), *FLEET):
         path = folder / "config" / f"{machine.name}.toml"
         path.write_text(agent_toml(machine, agents_port), encoding="utf-8")
         files.append(path)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def until(what: Callable[[], bool], seconds: float) -> None:
 def test_there_are_twenty_made_up_machines_of_different_names() -> None:
     assert len({m.name for m in machines.FLEET}) == 20
     assert machines.THIS_MACHINE not in {m.name for m in machines.FLEET}
+
+
+def test_this_machine_says_itself_what_it_is_and_the_others_that_they_are_made_up(tmp_path: Path) -> None:
+    """A virtual machine that was called a host had a host's 658 W assumed for it."""
+    this, *others = (tomllib.loads(path.read_text()) for path in machines.write(tmp_path, 1, 2))
+    assert not {"class", "model"} & this["agent"].keys()
+    assert "sources" not in this
+    assert all(machine["sources"]["fake"]["enabled"] for machine in others)
+    assert {machine["agent"]["class"] for machine in others} == {"host", "thin_client", "desktop"}
 
 
 @pytest.mark.slow
