@@ -49,7 +49,8 @@ class Metric:
 
 LABELS: Final = MappingProxyType(
     {
-        "class": "host, thin_client, desktop, laptop, monitor or what the agent's configuration says",
+        "class": "host, thin_client, desktop, laptop, monitor, virtual_machine (its energy is in its host's, so it has "
+        "none of its own) or what the agent's configuration says",
         "basis": "measured (a meter of the whole device), modelled (component counters), assumed (defaults)",
         "device": "name in the allow-list, with `/device` behind it for what a gateway reports for",
         "source": "what the reading comes from: rapl, hwmon, battery, textfile …",
@@ -85,7 +86,8 @@ CATALOGUE: Final = _catalogue(
             "thinwatt_energy_joules_total",
             "counter",
             "joules",
-            "Energy of all devices of a class, booked in the ledger; stays when devices leave.",
+            "Energy of all devices of a class, booked in the ledger; stays when devices leave. That of a virtual "
+            "machine is in its host's.",
             ("class", "basis", "simulated"),
             "classes × 3 × 2",
         ),
@@ -109,7 +111,8 @@ CATALOGUE: Final = _catalogue(
             "thinwatt_gap_seconds_total",
             "counter",
             "seconds",
-            "Device time for which nobody could measure or model the energy; it is not counted as zero.",
+            "Device time for which nobody could measure or model the energy; it is not counted as zero, and stands at "
+            "0 before the first gap.",
             ("class", "simulated"),
             CLASSES,
         ),
@@ -338,7 +341,12 @@ def page(out: TextIO) -> None:
         "kgCO2e. Counters of the fleet are totals *booked* in the ledger: they survive a restart of the collector and\n"
         "never fall. A backlog that arrives late makes them rise at once, so alert on the gauges of power, not on\n"
         "`rate()` of joules. Where several collectors share a ledger each shows all of it: `max without (instance)`\n"
-        "first.\n"
+        "first.\n\n"
+        "Where `per_device` is not `all`, figures of a class of endpoints stand still until five of its devices have\n"
+        "booked something, then move together, so that no difference between two scrapes is one person's\n"
+        "([why](decisions/endpoints-move-together.md)). What is held back, and why, stands on `/readyz`. A class\n"
+        "named `virtual_machine` has devices and no energy: that is in\n"
+        "[its host's](decisions/virtual-machines-draw-nothing.md).\n"
     )
     _table(out, "Fleet", (m for m in CATALOGUE.values() if not m.own))
     _table(out, "The collector itself", (m for m in CATALOGUE.values() if m.own))

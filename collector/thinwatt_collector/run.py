@@ -25,6 +25,7 @@ from thinwatt_collector.factors import table
 from thinwatt_collector.keys import AllowList
 from thinwatt_collector.ledger import LedgerError, open_ledger
 from thinwatt_collector.models.devices import DeviceTable
+from thinwatt_collector.publication import Publication
 from thinwatt_collector.receive import Receiver
 from thinwatt_collector.self_metrics import Gauges, registry
 from thinwatt_collector.serve.exposition import Family, LabelSet
@@ -62,7 +63,10 @@ class Collector:
         self._control = Control(config.state, {"backup": self._backup, "status": self._status})
         self._gauges = Gauges(ledger_bytes=self._ledger.size())
         self.registry, self._durations = registry(self._step.tallies, self.receiver.dropped, self._gauges)
-        self._snapshots = Snapshots(Rules(config.per_device, config.stale_after))
+        rules = Rules(config.per_device, config.stale_after)
+        self._snapshots = Snapshots(rules)
+        self._publication = Publication(rules, config.state / "published.json")
+        self._cloned: set[str] = set()
         self._families: Sequence[Family] = ()
         self._trouble = ""
         self._trouble_since = 0
@@ -81,16 +85,26 @@ class Collector:
         return np.array([max(0, time.time_ns() - since) / SECOND if since else 0.0])
 
     def ready(self) -> tuple[bool, list[str]]:
-        """Return whether what is shown is up to date, and what a person should know."""
+        """Return whether what is shown is up to date, and what a person should know.
+
+        Everybody may read it, so no endpoint stands in it by its name (law 7): that is in the log.
+        """
         said = [f"the ledger fails: {self._trouble}"] if self._trouble else []
         if not clock_synchronised():
             said.append("this machine's clock is not synchronised: slots may be placed wrongly; start an NTP client")
-        conflicts = self._step.tallies.conflicts.now()
-        said += [f"two machines are alive under the name {a}: a cloned key" for a in conflicts]
+        conflicts = self._step.tallies.conflicts.now(time.time_ns())
+        named = [a for a in conflicts if self._may_be_named(a)]
+        said += [f"two machines are alive under the name {a}: a cloned key" for a in named]
+        if len(named) < len(conflicts):
+            said.append("two machines are alive under the name of one endpoint: a cloned key; the log names it")
         nameless = sum(1 for d in self._step.fleet.devices if d.kind == "unknown")
         if nameless:
             said.append(f"{nameless} devices have no class, so no model estimates them: set class in [agent] there")
-        return not self._trouble, said
+        return not self._trouble, said + self._publication.said
+
+    def _may_be_named(self, agent: str) -> bool:
+        number = self._step.fleet.device_number(agent)
+        return number is not None and self._publication.may_be_named(self._step.fleet.devices[number])
 
     def turn(self) -> None:
         """Receive for a while; commit when it is time."""
@@ -160,9 +174,13 @@ class Collector:
         self.commit()
 
     def _publish(self) -> None:
-        step = self._step
-        conflicts = step.tallies.conflicts.now()
-        self._families = self._snapshots.of(step.fleet, step.tallies.skew, conflicts, time.time_ns())
+        step, now = self._step, time.time_ns()
+        conflicts = step.tallies.conflicts.now(now)
+        for agent in set(conflicts) - self._cloned:
+            log.warning("two machines are alive under the name %s: a cloned key", agent)
+        self._cloned = set(conflicts)
+        families = self._snapshots.of(step.fleet, step.tallies.skew, conflicts, now)
+        self._families = self._publication.of(families, step.fleet)
 
     def _upkeep(self) -> None:
         self._next_upkeep = time.monotonic() + UPKEEP

@@ -7,11 +7,11 @@ from thinwatt_collector.identity import Conflicts
 MINUTE = 60_000_000_000
 
 
-def heard(*contacts: tuple[int, bytes]) -> list[str]:
+def heard(*contacts: tuple[int, bytes], at: int | None = None) -> list[str]:
     conflicts = Conflicts()
     for minute, boot in contacts:
         conflicts.hear("a", boot, minute * MINUTE)
-    return conflicts.now()
+    return conflicts.now() if at is None else conflicts.now(at * MINUTE)
 
 
 def test_one_machine_is_no_conflict_however_often_it_boots() -> None:
@@ -30,6 +30,13 @@ def test_the_alarm_ends_five_minutes_after_one_of_them_falls_silent() -> None:
     clones = ((0, b"1"), (1, b"2"), (2, b"1"))
     assert heard(*clones, (5, b"1"), (6, b"1")) == ["a"]
     assert heard(*clones, (5, b"1"), (7, b"1")) == []
+
+
+def test_the_alarm_ends_as_well_when_both_fall_silent() -> None:
+    clones = ((0, b"1"), (1, b"2"), (2, b"1"))
+    assert heard(*clones, at=6) == ["a"]
+    assert heard(*clones, at=7) == []
+    assert heard(*clones, at=60) == []
 
 
 def test_names_are_apart() -> None:
