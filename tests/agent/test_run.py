@@ -119,7 +119,7 @@ class Desk:
     def agent(self, interval: float = 10, frame: float = 60) -> Agent:
         self.spool = Spool(self.disk.open, BOOT)
         self.link = NoLink(self.clock)
-        return Agent(lambda: Reader(self.meter), self.spool, self.link, self.clock, interval, frame)  # type: ignore[arg-type]
+        return Agent(lambda: Reader(self.meter), self.spool, self.link, self.clock, interval, frame)  # type: ignore[arg-type] # stand-ins
 
     def frames(self) -> list[Frame]:
         found = []
@@ -195,7 +195,7 @@ def test_in_another_boot_it_begins_at_now() -> None:
     desk.clock.time = agent.step()
     spool = Spool(desk.disk.open, bytes(16))
     desk.clock.time = 50 * SECOND
-    again = Agent(lambda: Reader(desk.meter), spool, NoLink(desk.clock), desk.clock, 10, 60)  # type: ignore[arg-type]
+    again = Agent(lambda: Reader(desk.meter), spool, NoLink(desk.clock), desk.clock, 10, 60)  # type: ignore[arg-type] # stand-ins
     desk.clock.time = again.step()
     desk.clock.time = again.step()
     [_, (stream, _)] = spool.streams()
@@ -257,7 +257,7 @@ def test_what_the_agent_costs_is_among_its_readings() -> None:
         return readers[-1]
 
     spool = Spool(desk.disk.open, BOOT)
-    agent = Agent(make, spool, NoLink(desk.clock), desk.clock, 10, 10)  # type: ignore[arg-type]
+    agent = Agent(make, spool, NoLink(desk.clock), desk.clock, 10, 10)  # type: ignore[arg-type] # stand-ins
     for _ in range(6):
         desk.clock.time = agent.step()
     assert readers[0].own["rows"] == 5

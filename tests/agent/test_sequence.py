@@ -279,8 +279,8 @@ class ExactlyAtTheBound(Exactly):
 class NothingLost(Exactly):
     """Without a ledger restored and with a disk that works, no joule is lost either."""
 
-    the_ledger_is_restored = None  # type: ignore[assignment]
-    the_disk_changes = None  # type: ignore[assignment]
+    the_ledger_is_restored = None  # type: ignore[assignment] # takes the rule of the class above away
+    the_disk_changes = None  # type: ignore[assignment] # likewise
 
     def teardown(self) -> None:
         super().teardown()

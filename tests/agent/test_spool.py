@@ -46,7 +46,8 @@ def ticks_of(message: bytes) -> list[int]:
 
 
 def spool_on(store: FaultyDisk | Path, **options: object) -> Spool:
-    return Spool(store.open if isinstance(store, FaultyDisk) else lambda: Disk(store), BOOT, **options)  # type: ignore[arg-type]
+    opened = store.open if isinstance(store, FaultyDisk) else lambda: Disk(store)
+    return Spool(opened, BOOT, **options)  # type: ignore[arg-type] # options are each test's own, of several types
 
 
 # Frames

@@ -151,7 +151,7 @@ def test_an_unknown_key_is_refused_counted_and_told_once(listener: Listener, cap
         peer = listener.peer("stranger")
         peer.send(frame(header(random.Random(1))))
         before = listener.dropped["unknown_key"]
-        listener.until(lambda n=before: listener.dropped["unknown_key"] > n)  # type: ignore[misc]
+        listener.until(lambda n=before: listener.dropped["unknown_key"] > n)  # type: ignore[misc] # no type for n=
         peer.close()
     assert listener.taken == []
     key = keys.public_of(listener.names["stranger"]).decode()

@@ -53,7 +53,7 @@ class Source(Protocol):
 def create_app(source: Source) -> Starlette:
     """Return the application that shows ``source``."""
     # Times of creation would double the series of our own counters and mean no more than process_start_time.
-    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # the package has no types there
 
     async def index(_: Request) -> Response:
         return HTMLResponse(INDEX)

@@ -122,7 +122,8 @@ class Handle:
 
         async def look() -> None:
             live.look()
-            swept.sweep(self._server.server_state.connections, time.monotonic())  # type: ignore[arg-type]
+            open_now = self._server.server_state.connections
+            swept.sweep(open_now, time.monotonic())  # type: ignore[arg-type] # uvicorn names two protocols; ours is one
 
         config = uvicorn.Config(
             Guard(app, live.current),
@@ -187,7 +188,8 @@ def listen(bind: str) -> socket.socket:
     try:
         if not host and socket.has_dualstack_ipv6():
             return socket.create_server(("", int(port)), family=socket.AF_INET6, dualstack_ipv6=True)
-        family = socket.getaddrinfo(host or "0.0.0.0", int(port), type=socket.SOCK_STREAM)[0][0]  # noqa: S104
+        asked = host or "0.0.0.0"  # noqa: S104 - no host was given: that is what the person asked for
+        family = socket.getaddrinfo(asked, int(port), type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, int(port)), family=family)
     except OSError as error:
         raise OSError(

@@ -46,7 +46,10 @@ def test_a_year_without_a_factor_takes_the_latest_published_and_says_so() -> Non
     assert kg_per_kwh(datetime(2025, 12, 31, 23, 45, tzinfo=PARIS)) == ([0.0461], [False])
 
 
-@given(st.lists(st.datetimes(datetime(2019, 1, 1), datetime(2030, 1, 1)), min_size=1, max_size=50))  # noqa: DTZ001
+FIRST, LAST = datetime(2019, 1, 1), datetime(2030, 1, 1)  # noqa: DTZ001 - hypothesis takes naive bounds only
+
+
+@given(st.lists(st.datetimes(FIRST, LAST), min_size=1, max_size=50))
 def test_every_slot_takes_the_year_on_the_wall_in_paris(moments: list[datetime]) -> None:
     table = load({})
     slots = np.array([slot(m.replace(tzinfo=UTC)) for m in moments])
