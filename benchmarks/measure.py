@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -54,9 +56,16 @@ class Spread:
     high: float
     n: int
 
-    def text(self, pattern: str = "{:.3g}") -> str:
+    def text(self) -> str:
         """Return ``low · median · high (n)``."""
-        return " · ".join(pattern.format(v) for v in (self.low, self.median, self.high)) + f" (n = {self.n})"
+        return " · ".join(plain(v) for v in (self.low, self.median, self.high)) + f" (n = {self.n})"
+
+
+def plain(number: float) -> str:
+    """Return a number as people write it: three digits that count, whole ones with commas, never an exponent."""
+    if abs(number) >= 99.95 or not math.isfinite(number):
+        return f"{number:,.0f}"
+    return f"{Decimal(f'{number:.3g}'):f}"
 
 
 def spread(found: Sequence[float]) -> Spread:
