@@ -2,7 +2,7 @@
 
 ``FOLDER`` holds numbered machine states ``0/``, ``1/`` … (in numeric order; other names are left alone). A state is a
 recorded root (``sys/``, ``proc/`` …) with ``clock.toml``: ``boottime`` and ``monotonic`` [s], ``utc`` [s since 1970, or
-a date and time] and ``boot_id``. Other devices may come and go from state to state; a part that was there once and is
+a date and time] and ``boot_id``, all four of them. Other devices may come and go from state to state; a part that was there once and is
 not any more is a failed read. ``--json`` prints::
 
     {"sources": {"rapl": {"package-0": {"joules": 350.0, "covered": 3.0, "uncovered": 0.0, "scope": "component",
@@ -38,8 +38,17 @@ from typing import Any, Final, TextIO
 from thinwatt_agent.counters import Instant, elapsed
 from thinwatt_agent.loop import OUTCOMES, SECOND, Sampler, SamplerOptions
 from thinwatt_agent.meters import EnergyMeter
+from thinwatt_agent.places import line_of
 
 CLOCKS: Final = ("boottime", "monotonic", "utc")
+EXAMPLES: Final = {
+    "boottime": "boottime = 86400.5",
+    "monotonic": "monotonic = 86400.5 (less than boottime by what the machine slept)",
+    "utc": "utc = 1764000000.5, or a date and time",
+    "boot_id": 'boot_id = "…", the text of /proc/sys/kernel/random/boot_id',
+}
+LATEST: Final = 1 << 33
+"""No clock of a recording says more [s]: in ns it still fits 64 bits."""
 
 
 class RecordingError(ValueError):
@@ -106,35 +115,54 @@ def numbered(folder: Path) -> list[tuple[int, Path]]:
 
 
 def instant(path: Path) -> Instant:
-    """Return the clocks of a state.
+    """Return the clocks of a state: all four keys, each of its kind.
 
     Raises:
-        RecordingError: The file is missing, is no TOML or lacks a key.
+        RecordingError: The file is missing, is no TOML, lacks a key or has one that can't be used; the text names
+            file, line and key.
     """
     try:
-        read = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+        written = path.read_text(encoding="utf-8")
+        read = tomllib.loads(written, parse_float=Decimal)
     except OSError as error:
         raise RecordingError(f"{path}: {error.strerror}; every state needs one: {', '.join(CLOCKS)}, boot_id") from None
     except ValueError as error:
         raise RecordingError(f"{path}: {error}") from None
-    read.setdefault("monotonic", read.get("boottime"))
-    boottime, monotonic, utc = (_nanoseconds(path, key, read.get(key)) for key in CLOCKS)
-    return Instant(boottime, monotonic, utc, str(read.get("boot_id", "")))
+    found: dict[str, Any] = {}
+    for key in (*CLOCKS, "boot_id"):
+        try:
+            if key not in read:
+                raise ValueError(f"it is missing; write {EXAMPLES[key]}")
+            found[key] = _boot_id(read[key]) if key == "boot_id" else _nanoseconds(read[key], dates=key == "utc")
+        except (ValueError, ArithmeticError) as error:
+            raise RecordingError(f"{path}:{line_of(written, (key,))}: {key}: {error}") from None
+    return Instant(**found)
 
 
-def _nanoseconds(path: Path, key: str, found: Any) -> int:
-    try:
-        if isinstance(found, str):
-            found = datetime.fromisoformat(found)
-        if isinstance(found, datetime):
-            aware = found if found.tzinfo else found.replace(tzinfo=UTC)
-            since = aware - datetime(1970, 1, 1, tzinfo=UTC)
-            return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * 1000
-        if isinstance(found, int | Decimal) and not isinstance(found, bool):
-            return round(found * SECOND)
-    except (ValueError, ArithmeticError) as error:
-        raise RecordingError(f"{path}: {key}: {error}") from None
-    raise RecordingError(f"{path}: {key} is {found!r}, no number of seconds")
+def _boot_id(found: Any) -> str:
+    if not isinstance(found, str) or not found.strip():
+        raise ValueError(f"{told(found)} is no text that names a boot; write {EXAMPLES['boot_id']}")
+    return found
+
+
+def _nanoseconds(found: Any, dates: bool) -> int:
+    """Return seconds, or a date where ``dates`` are allowed, in ns."""
+    if dates and isinstance(found, str):
+        found = datetime.fromisoformat(found)
+    if dates and isinstance(found, datetime):
+        aware = found if found.tzinfo else found.replace(tzinfo=UTC)
+        since = aware - datetime(1970, 1, 1, tzinfo=UTC)
+        return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * 1000
+    if not isinstance(found, int | Decimal) or isinstance(found, bool) or not Decimal(found).is_finite():
+        raise ValueError(f"{told(found)} is no number of seconds" + (" and no date and time" if dates else ""))
+    if not 0 <= found < LATEST:
+        raise ValueError(f"{told(found)} lies outside 0 to {LATEST} s")
+    return round(found * SECOND)
+
+
+def told(found: Any) -> str:
+    """Return a TOML value as a person would write it."""
+    return str(found).lower() if isinstance(found, bool | Decimal) else repr(found)
 
 
 def _note_events(

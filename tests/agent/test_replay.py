@@ -104,28 +104,47 @@ def test_the_wall_clock_may_be_seconds_or_a_date(utc: str, tmp_path: Path) -> No
 
 
 def test_clocks_keep_their_nanoseconds(tmp_path: Path) -> None:
-    write(tmp_path, {"clock.toml": "utc = 1764000000.123456789\nboottime = 86400.000000001\nmonotonic = 3"})
+    write(
+        tmp_path, {"clock.toml": "utc = 1764000000.123456789\nboottime = 86400.000000001\nmonotonic = 3\nboot_id = 'b'"}
+    )
     now = replay.instant(tmp_path / "clock.toml")
     assert (now.boottime, now.monotonic, now.utc) == (86_400_000_000_001, 3 * SECOND, 1_764_000_000_123_456_789)
 
 
+CLOCK = {"utc": "1764000000", "monotonic": "5", "boottime": "5", "boot_id": '"b"'}
+
+
+def refused(folder: Path, content: str | None) -> str:
+    write(folder / "0", {"clock.toml": content, "proc/stat": ""})
+    out, err = StringIO(), StringIO()
+    assert replay.main(folder, True, None, out, err) == 2
+    assert out.getvalue() == ""
+    return err.getvalue().removesuffix("\n")
+
+
+@pytest.mark.parametrize("content,named", [(None, "every state needs one"), ("boottime = ", "line 1")])
+def test_a_clock_that_is_no_toml_is_named(content: str | None, named: str, tmp_path: Path) -> None:
+    text = refused(tmp_path, content)
+    assert text.startswith(f"{tmp_path}/0/clock.toml: ")
+    assert named in text
+
+
+@pytest.mark.parametrize("key", CLOCK)
+def test_every_key_of_a_clock_is_needed_alike(key: str, tmp_path: Path) -> None:
+    text = refused(tmp_path, "\n".join(f"{k} = {v}" for k, v in CLOCK.items() if k != key))
+    assert text.startswith(f"{tmp_path}/0/clock.toml:1: {key}: it is missing; write {key} = ")
+
+
+@pytest.mark.parametrize("key", CLOCK)
 @pytest.mark.parametrize(
-    "content,named",
-    [
-        (None, "clock.toml"),
-        ("boottime = ", "clock.toml"),
-        ("utc = 1\nmonotonic = 1", "boottime"),
-        ("utc = true\nboottime = 1", "utc"),
-        ('utc = "yesterday"\nboottime = 1', "utc"),
-        ("utc = nan\nboottime = 1", "utc"),
-    ],
+    "value", ["nan", "inf", "-inf", "true", "[]", "{}", '"yesterday"', '""', "-1", "1e300", "12:00:00", "2025-11-24"]
 )
-def test_a_bad_clock_is_named(content: str | None, named: str, tmp_path: Path) -> None:
-    write(tmp_path / "0", {"clock.toml": content, "proc/stat": ""})
-    err = StringIO()
-    assert replay.main(tmp_path, True, None, StringIO(), err) == 2
-    assert named in err.getvalue()
-    assert str(tmp_path / "0") in err.getvalue()
+def test_a_wrong_value_of_a_clock_is_told_with_file_line_and_key(key: str, value: str, tmp_path: Path) -> None:
+    if key == "boot_id" and value == '"yesterday"':
+        value = "3"
+    text = refused(tmp_path, "# clocks\n" + "\n".join(f"{k} = {v}" for k, v in (CLOCK | {key: value}).items()))
+    assert text.startswith(f"{tmp_path}/0/clock.toml:{2 + list(CLOCK).index(key)}: {key}: ")
+    assert "\n" not in text
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])
