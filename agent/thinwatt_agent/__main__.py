@@ -138,7 +138,7 @@ def _config(options: argparse.Namespace) -> int:
         print(config.example(), end="")
         return 0
     path = options.file or config.DEFAULT
-    config.load(path)
+    config.check(path)
     print(f"{path}: good")
     return 0
 

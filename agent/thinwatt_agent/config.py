@@ -199,6 +199,33 @@ def load(path: Path) -> Config:
     return parse(text, path)
 
 
+def check(path: Path) -> Config:
+    """Return the configuration in ``path`` after a look at the key files that it names.
+
+    Raises:
+        ConfigError: as :func:`load`, or a key file is missing or can't be used; the text names the line and the remedy.
+    """
+    from thinwatt_agent import keys
+
+    config, text = load(path), path.read_text(encoding="utf-8")
+
+    def good(at: Place, n: int, read: Callable[[Path], bytes], file: Path, remedy: str) -> None:
+        try:
+            read(file)
+        except keys.KeyFileError as error:
+            why = f"{file} is not there; {remedy}" if not file.exists() else f"{error}; {remedy}"
+            raise ConfigError(f"{path}:{line_of(text, at, n)}: {'.'.join(at)}: {why}") from None
+
+    own = f"make it with: thinwatt-agent keygen {config.secret_key}"
+    good(("agent", "secret_key"), 0, keys.read_secret, config.secret_key, own)
+    for n, peer in enumerate(config.collectors):
+        theirs = (
+            f"its collector makes it with: thinwatt-collector keygen collector; copy collector.pub to {peer.server_key}"
+        )
+        good(("collectors", "server_key"), n, keys.read_public, peer.server_key, theirs)
+    return config
+
+
 def parse(text: str, path: Path) -> Config:
     """Return the configuration written in ``text``; ``path`` is where it came from.
 
@@ -225,14 +252,34 @@ class _File:
         tables = [*dict.fromkeys(key.table for key in KEYS), "collectors", "sources"]
         for name in self.document:
             if name not in tables:
-                raise self._wrong((name,), 0, f"no table [{name}] is known{meant(name, tables)}")
+                raise self._wrong(
+                    (name,), 0, self._astray(name, tables) or f"no table [{name}] is known{meant(name, tables)}"
+                )
         found: dict[str, Any] = {}
         for table in dict.fromkeys(key.table for key in KEYS):
-            keys = [key for key in KEYS if key.table == table]
-            found |= self._table(self._mapping(self.document.get(table, {}), (table,)), keys, (table,))
+            own = [key for key in KEYS if key.table == table]
+            found |= self._table(self._mapping(self.document.get(table, {}), (table,)), own, (table,))
         config = Config(**found, collectors=self._peers(), sources=self._sources())
         self._agree(config)
         return config
+
+    def _astray(self, name: str, tables: Iterable[str]) -> str:
+        """Return where a key belongs that stands outside the tables, "" for what is a table."""
+        if isinstance(self.document[name], dict | list):
+            return ""
+        import difflib
+
+        homes: dict[str, str] = {}
+        written = [(f"[{key.table}]", key.name) for key in KEYS] + [(f"[[{key.table}]]", key.name) for key in PEER]
+        written += [(f"[sources.{s}]", option.key) for s in sources.names() for option in sources.options(s)]
+        for table, key in written:
+            homes[key] = f"{homes[key]} or {table}" if key in homes else table
+        close = difflib.get_close_matches(name, homes, 1, 0.7)
+        if name in homes:
+            return f"this key belongs in the table {homes[name]}: write it below that line"
+        if close:
+            return f"no key {name!r} is known: did you mean {close[0]!r}, in the table {homes[close[0]]}?"
+        return f"no key {name!r} is known; each key stands below the line of its table: {', '.join(tables)}"
 
     def _table(self, content: Mapping[str, Any], keys: Iterable[Key], at: Place, n: int = 0) -> dict[str, Any]:
         known = {key.name: key for key in keys}

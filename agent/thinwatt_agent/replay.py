@@ -2,8 +2,8 @@
 
 ``FOLDER`` holds numbered machine states ``0/``, ``1/`` … (in numeric order; other names are left alone). A state is a
 recorded root (``sys/``, ``proc/`` …) with ``clock.toml``: ``boottime`` and ``monotonic`` [s], ``utc`` [s since 1970, or
-a date and time] and ``boot_id``, all four of them. Other devices may come and go from state to state; a part that was there once and is
-not any more is a failed read. ``--json`` prints::
+a date and time] and ``boot_id``, all four of them. Other devices may come and go from state to state; a part that was
+there once and is not any more is a failed read. ``--json`` prints::
 
     {"sources": {"rapl": {"package-0": {"joules": 350.0, "covered": 3.0, "uncovered": 0.0, "scope": "component",
                                         "basis": "modelled", "total": true,

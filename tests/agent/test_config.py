@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinwatt_agent import config, sources
+from tests.agent.recording import write
+from thinwatt_agent import config, keys, sources
+from thinwatt_agent.__main__ import main
 from thinwatt_agent.config import ConfigError
 
 HERE = Path("/etc/thinwatt/agent.toml")
@@ -65,7 +68,12 @@ WRONG = {
     "a key that is nearly one": ('[agent]\nstate = "s"\nintervall = "10 s"\n', 3, "did you mean 'interval'?"),
     "a key of another table": ('[log]\nlevel = "info"\ninterval = "10 s"\n', 3, "no key 'interval' is known here"),
     "a table that is nearly one": ('\n[agnet]\nstate = "s"\n', 2, "did you mean 'agent'?"),
-    "a key outside its table": ('interval = "10 s"\n', 1, "no table [interval] is known"),
+    "a key outside its table": ('\ninterval = "10 s"\n', 2, "interval: this key belongs in the table [agent]"),
+    "a key of the log outside its table": ('level = "info"\n[agent]\n', 1, "belongs in the table [log]"),
+    "a collector's key outside its table": ('\n\naddress = "tcp://a:1"\n', 3, "belongs in the table [[collectors]]"),
+    "a source's key outside its table": ("max_power = 3\n", 1, "[sources.rapl]"),
+    "a misspelt key outside its table": ('intervall = "10 s"\n', 1, "did you mean 'interval', in the table [agent]?"),
+    "an unknown key outside any table": ("zzz = 1\n", 1, "below the line of its table: agent, log, collectors"),
     "a table that is a number": ("[log]\n[log.level]\nx = 1\n", 2, "none of debug, info"),
     "a number without a unit": ("[agent]\n# every\ninterval = 10\n", 3, "write '10 s'"),
     "a unit of something else": ('[agent]\ninterval = "10 W"\n', 2, "units ms, s, min, h, d"),
@@ -101,6 +109,41 @@ def test_a_mistake_is_told_with_file_line_key_and_remedy(mistake: str) -> None:
         config.parse(text, HERE)
     assert says in str(found.value)
     assert str(found.value).startswith(f"{HERE}:{line}: " if line else f"{HERE}: ")
+
+
+def test_the_checker_looks_at_the_key_files_and_says_how_to_make_one(tmp_path: Path) -> None:
+    second = COLLECTOR.replace('"k"', '"l"')
+    file = write(tmp_path, {"agent.toml": f"[agent]\n{COLLECTOR}\n{second}"}) / "agent.toml"
+
+    def says() -> str:
+        with pytest.raises(ConfigError) as found:
+            config.check(file)
+        return str(found.value)
+
+    missing = f"{file}:1: agent.secret_key: {tmp_path}/agent.key is not there; make it with: thinwatt-agent keygen"
+    assert says().startswith(missing)
+    keys.generate(tmp_path / "agent.key")
+    assert says().startswith(f"{file}:4: collectors.server_key: {tmp_path}/k is not there; ")
+    assert "thinwatt-collector keygen" in says()
+    (tmp_path / "agent.key.pub").rename(tmp_path / "k")
+    assert says().startswith(f"{file}:8: collectors.server_key: {tmp_path}/l is not there; ")
+    (tmp_path / "l").write_text("no key")
+    assert "l holds no key" in says()
+    shutil.copy(tmp_path / "k", tmp_path / "l")
+    assert len(config.check(file).collectors) == 2
+    (tmp_path / "agent.key").chmod(0o644)
+    assert "chmod 600" in says()
+    assert config.load(file).collectors, "what runs on another machine may be read without its keys"
+
+
+def test_the_command_that_checks_a_configuration_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path, {"agent.toml": COLLECTOR}) / "agent.toml"
+    assert main(["config", str(file)]) != 0
+    keys.generate(tmp_path / "agent.key")
+    assert main(["config", str(file)]) != 0
+    assert "server_key" in capsys.readouterr().err
+    shutil.copy(tmp_path / "agent.key.pub", tmp_path / "k")
+    assert main(["config", str(file)]) == 0
 
 
 def test_a_file_that_is_not_there_says_how_to_begin(tmp_path: Path) -> None:

@@ -529,6 +529,10 @@ def test_keygen_once_sources_and_config_are_commands(tmp_path: Path) -> None:
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
     example = call("config", "--example")
     (tmp_path / "a.toml").write_text(example.stdout)
+    unfinished = call("config", str(tmp_path / "a.toml"))
+    assert (unfinished.returncode, "agent.key is not there" in unfinished.stderr) == (2, True)
+    (tmp_path / "k").rename(tmp_path / "agent.key")
+    (tmp_path / "k.pub").rename(tmp_path / "collector.pub")
     assert call("config", str(tmp_path / "a.toml")).returncode == 0
     assert call("once", "--json", "--seconds", "0.01").stdout.startswith("{")
     assert "load" in call("sources").stdout
