@@ -176,11 +176,16 @@ class EnergyCounter:
             self._take(self.last, point)
 
     def settle(self) -> None:
-        """Decide about candidates that no reading will confirm: at the end of a recording, and before a gap."""
+        """Decide about candidates that no reading will confirm: at the end of a recording, and before a gap.
+
+        A fall that is a plausible wrap is one, and a fall over a suspend is a restart, even if the number may be torn.
+        """
         if self.last is None or not self.candidates:
             return
         first = self.candidates[0]
-        if first.value and self._spoilt(self.last, first):
+        fell = first.value < self.last.value
+        explained = relation(self.last, first, self.limits)[0] == "wrap" or (fell and slept(self.last.at, first.at))
+        if first.value and not explained and self._spoilt(self.last, first):
             self._reject()
         else:
             self._adopt(self.last)

@@ -167,6 +167,29 @@ def test_a_restart_at_the_last_reading_is_told_and_a_torn_one_is_not_taken_for_i
     assert told(run(every(10, 200_000_000_000, 200_200_000_000, 2004))) == [("failed", 2)]
 
 
+@pytest.mark.parametrize("value", [0, 1, 2, 26, 2621, 100_000_000])
+def test_a_wrap_at_the_last_reading_is_a_wrap_however_small_the_number(value: int) -> None:
+    counter = run(every(10, RAPL_RANGE - 300_000_000, RAPL_RANGE - 100_000_000, value))
+    assert (counter.counts, told(counter)) == (300_000_000 + value, [("wrap", 2)])
+    assert counter.covered == 20 * SECOND
+
+
+@pytest.mark.parametrize("values", [(0,), (2,), (20,), (200,), (20_004,), (2, 26), (20, 200_000_020)])
+def test_a_reset_over_a_suspend_at_the_end_is_a_restart_however_small_the_number(values: tuple[int, ...]) -> None:
+    awake: list[Read] = [(at(0), 200_000_000_000), (at(10), 200_200_000_000)]
+    counter = run(awake + [(at(30 + 10 * i, asleep=15), v) for i, v in enumerate(values)])
+    assert [(e.kind, e.at) for e in counter.events] == [("restart", at(30, asleep=15))]
+    assert counter.counts == 200_000_000 + values[-1] - values[0]
+
+
+@pytest.mark.parametrize("zeros", [1, 2, 4])
+def test_a_reset_to_exactly_0_counts_from_0_and_nothing_for_its_interval(zeros: int) -> None:
+    # The rule of a restart: nothing for the interval in which it fell; what the register shows afterwards is its own.
+    counter = run(every(10, 200_000_000_000, 200_200_000_000, *[0] * zeros, 200_000_000, 400_000_000))
+    assert (counter.joules, told(counter)) == (600.0, [("restart", 2)])
+    assert counter.covered == (10 + 10 * (zeros + 1)) * SECOND
+
+
 def test_a_candidate_before_a_gap_is_decided_before_it() -> None:
     reads: list[Read] = [(at(0), 200_000_000_000), (at(10), 7), (at(500), 9_800_000_000), (at(510), 10_000_000_000)]
     assert [(e.kind, e.at.boottime // SECOND) for e in run(reads).events] == [("restart", 10), ("gap", 500)]
