@@ -2,9 +2,9 @@
 
 An interval between two rows is split at slot boundaries in proportion to time. Every energy column of the agent is
 kept as a series of its own; beside them stands the *winner*, the finest estimate of the whole device's energy for
-each moment: a wall meter, a node meter, package counters brought to the wall, a load model. Where the finer one has
-no coverage for longer than a failed reading or two, the next one fills in, under its own basis. What nothing covers
-stays a gap.
+each moment: a wall meter, a node meter, package counters brought to the wall, a load model. In the rows that the
+finer one does not cover the next one fills in, under its own basis. A failed reading is no lack where the next good
+one covers it. What nothing covers stays a gap.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ SLIVER: Final = 1e-3
 PER_SLOT: Final = 8
 """What a slot costs beside its columns, in values."""
 
-PENDING: Final = 60.0
-"""A finer source that lacks less than this in a frame may still be waiting for its next good reading, which then covers
-the lack as well: what a coarser one filled in there would count twice [s]."""
+LATE: Final = (3, 30.0, 180.0)
+"""A source whose last reading in a frame failed may still have a good one, which then covers the lack as well: what a
+coarser one filled in there would count twice. It comes so many rows after the last good one, at least and at most so
+many seconds: the agent leaves out what is longer."""
 
 MEASURED: Final = SourceKey("booked", "", "wall", "measured")
 MODELLED: Final = SourceKey("booked", "", "wall", "modelled")
@@ -79,6 +80,15 @@ class Counted:
     won: Floats
     won_covered: Floats
     bias: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Of whole devices, row by row: place of its basis in :data:`WINNERS`, joules, seconds; (frames, devices, rows)."""
+
+    basis: int
+    joules: Floats
+    covered: Floats
 
 
 def split(utc: Ints, values: Floats) -> tuple[Chunks, Floats]:
@@ -160,61 +170,120 @@ def count(group: GroupLayout, utc: Ints, columns: Floats, models: DeviceModels) 
     devices, sources = len(group.devices), len(group.sources)
     ours = columns[:, group.start : group.stop].reshape(frames, devices, group.columns, more)
     series = np.diff(ours[:, :, np.concatenate((group.joules, group.covered))], axis=3)
-    modelled = _load_model(group, ours, models)
-    values = np.concatenate((series, modelled), axis=2)
+    elapsed = np.diff(utc) / SECOND
+    estimates = _estimates(group, series, ours, models)
+    bases, winner = _winner(estimates, elapsed, series.shape)
+    values = np.concatenate((series, winner), axis=2)
     per_device = values.shape[2]
     chunks, sums = split(utc, values.reshape(frames, devices * per_device, more - 1))
     sums = sums.reshape(len(chunks.frame), devices, per_device)
     joules, covered = sums[:, :, :sources], sums[:, :, sources : 2 * sources]
-    won, won_covered, bias = _winner(group, joules, covered, sums[:, :, 2 * sources :], _at(models, chunks.frame))
+    won, won_covered = (np.zeros((len(chunks.frame), devices, len(WINNERS))) for _ in range(2))
+    won[:, :, bases] = sums[:, :, 2 * sources : 2 * sources + len(bases)]
+    won_covered[:, :, bases] = sums[:, :, 2 * sources + len(bases) :]
+    relative = np.stack((models.u_meter, models.u_component, models.u_load), axis=2)[chunks.frame]
+    bias = np.abs(won) * np.nan_to_num(relative)
     return Counted(chunks, joules, covered, won, won_covered, bias)
 
 
-def _at(models: DeviceModels, frame: Ints) -> DeviceModels:
-    return DeviceModels(*(getattr(models, name)[frame] for name in DeviceModels.__dataclass_fields__))
-
-
-def _load_model(group: GroupLayout, ours: Floats, models: DeviceModels) -> Floats:
-    """Return joules and covered seconds of the load model, (frames, devices, 2, rows); 0 s where there is none."""
-    frames, devices, _, more = ours.shape
-    out = np.zeros((frames, devices, 2, more - 1))
-    if group.cpu is None or group.cpu_capacity is None or group.load_covered is None:
-        return out
-    busy, capacity, covered = np.diff(
-        ours[:, :, [group.cpu, group.cpu_capacity, group.load_covered]], axis=3
-    ).transpose(2, 0, 1, 3)
+def _load_model(at: list[int], ours: Floats, models: DeviceModels) -> tuple[Floats, Floats]:
+    """Return joules and covered seconds of the load model, (frames, devices, rows) each; 0 s where it has no curve."""
+    busy, capacity, covered = np.diff(ours[:, :, at], axis=3).transpose(2, 0, 1, 3)
     load = np.clip(np.divide(busy, capacity, out=np.zeros_like(busy), where=capacity > 0), 0.0, 1.0)
     watts = power.piecewise(load, power.LOAD_KNOTS, models.watts[:, :, None, :])
     known = np.isfinite(watts)
-    out[:, :, 0] = np.where(known, watts, 0.0) * covered
-    out[:, :, 1] = np.where(known, covered, 0.0)
-    return out
+    return np.where(known, watts, 0.0) * covered, np.where(known, covered, 0.0)
 
 
-def _winner(
-    group: GroupLayout, joules: Floats, covered: Floats, load: Floats, models: DeviceModels
-) -> tuple[Floats, Floats, Floats]:
-    """Return joules, covered seconds and bias by basis, (chunks, devices, 3) each."""
-    shape = (*joules.shape[:2], len(WINNERS))
-    won, won_covered, bias = np.zeros(shape), np.zeros(shape), np.zeros(shape)
-    done = np.zeros(shape[:2])
-
-    def take(j: Floats, c: Floats, basis: int, relative: Floats) -> None:
-        left = c - done
-        adds = np.where(left > np.where(done > 0, PENDING, 0.0), left, 0.0)
-        taken = j * np.divide(adds, c, out=np.zeros_like(c), where=c > 0)
-        won[:, :, basis] += taken
-        won_covered[:, :, basis] += adds
-        bias[:, :, basis] += np.abs(taken) * np.nan_to_num(relative)
-        np.add(done, adds, out=done)
-
+def _estimates(group: GroupLayout, series: Floats, ours: Floats, models: DeviceModels) -> list[Estimate]:
+    """Return the estimates of whole devices that the columns allow, finest first."""
+    sources = len(group.sources)
+    joules, covered = series[:, :, :sources], series[:, :, sources:]
+    found = []
     for meter in group.meters:
-        take(joules[:, :, meter].sum(axis=2), covered[:, :, meter].min(axis=2), 0, models.u_meter)
+        parts = list(meter)
+        found.append(Estimate(0, joules[:, :, parts].sum(axis=2), covered[:, :, parts].min(axis=2)))
     if group.components:
+        parts = list(group.components)
         base = np.zeros_like(models.base) if group.platform else models.base
-        c = covered[:, :, group.components].min(axis=2)
-        wall = power.wall_from_components(joules[:, :, group.components].sum(axis=2), base * c, models.efficiency)
+        c = covered[:, :, parts].min(axis=2)
+        wall = power.wall_from_components(
+            joules[:, :, parts].sum(axis=2), base[:, :, None] * c, models.efficiency[:, :, None]
+        )
         known = np.isfinite(wall)
-        take(np.where(known, wall, 0.0), np.where(known, c, 0.0), 1, models.u_component)
-    take(load[:, :, 0], load[:, :, 1], 2, models.u_load)
-    return won, won_covered, bias
+        found.append(Estimate(1, np.where(known, wall, 0.0), np.where(known, c, 0.0)))
+    if group.cpu is not None and group.cpu_capacity is not None and group.load_covered is not None:
+        at = [group.cpu, group.cpu_capacity, group.load_covered]
+        found.append(Estimate(2, *_load_model(at, ours, models)))
+    return found
+
+
+def _winner(estimates: list[Estimate], elapsed: Floats, shape: tuple[int, ...]) -> tuple[list[int], Floats]:
+    """Return what the finest estimate of each moment says, row by row.
+
+    The finest has all that it counted. A coarser one has its own power for the seconds of each row that the finer ones
+    lack, so that it is the same in one large frame as in many small ones.
+
+    Args:
+        estimates: finest first.
+        elapsed: between rows, shape (frames, rows) [s].
+        shape: (frames, devices, anything, rows).
+
+    Returns:
+        Places in :data:`WINNERS`, and joules of each, then seconds of each, shape (frames, devices, 2 × places, rows).
+    """
+    frames, devices, _, rows = shape
+    bases = sorted({e.basis for e in estimates})
+    out = np.zeros((frames, devices, 2 * len(bases), rows))
+    if not estimates:
+        return bases, out
+    finest, *coarser = estimates
+    place = bases.index(finest.basis)
+    out[:, :, place], out[:, :, len(bases) + place] = finest.joules, finest.covered
+    lack = _lack(finest.covered, elapsed[:, None]) if coarser else np.zeros(())
+    lack = _without_late(lack, finest.covered, elapsed[:, None]) if lack.any() else lack
+    if not lack.any():
+        return bases, out
+    frame, device = np.nonzero(lack.any(axis=-1))
+    span = elapsed[frame]
+    done = span - lack[frame, device]
+    for estimate in coarser:
+        place = bases.index(estimate.basis)
+        joules, covered = estimate.joules[frame, device], estimate.covered[frame, device]
+        has = span - _lack(covered, span)
+        adds = np.maximum(has - done, 0.0)
+        out[frame, device, place] += _power(joules, covered) * adds
+        out[frame, device, len(bases) + place] += adds
+        done = np.maximum(done, has)
+    return bases, out
+
+
+def _lack(covered: Floats, elapsed: Floats) -> Floats:
+    """Return the seconds of each row that no reading covers, the late ones of later rows counted; shapes (…, rows)."""
+    behind = np.cumsum(elapsed - covered, axis=-1)
+    start = np.zeros((*behind.shape[:-1], 1))
+    least = np.minimum.accumulate(np.concatenate((start, behind), axis=-1)[..., ::-1], axis=-1)[..., ::-1]
+    lack = np.diff(least, axis=-1)
+    return np.where(lack < SLIVER, 0.0, lack)
+
+
+def _without_late(lack: Floats, covered: Floats, elapsed: Floats) -> Floats:
+    """Return ``lack`` without that at the end of a frame which the next good reading may cover; see :data:`LATE`."""
+    rows, least, most = LATE
+    usual = np.where(elapsed > 0, elapsed, np.inf).min(axis=-1)
+    usual = np.where(np.isfinite(usual), usual, 0.0)
+    patience = np.clip(rows * usual, least, most) - usual  # the next good reading is a row further
+    good = covered > 0
+    last = np.where(good.any(axis=-1), good.shape[-1] - 1 - np.argmax(good[..., ::-1], axis=-1), good.shape[-1])
+    tail = np.arange(good.shape[-1]) >= last[..., None]
+    late = np.where(tail, lack, 0.0).sum(axis=-1) <= patience
+    return np.where(tail & late[..., None], 0.0, lack)
+
+
+def _power(joules: Floats, covered: Floats) -> Floats:
+    """Return the mean power of each row [W], of the next good one where a row has no reading; shapes (n, rows)."""
+    good = covered > 0
+    at = np.where(good, np.arange(covered.shape[-1]), covered.shape[-1] - 1)
+    at = np.minimum.accumulate(at[:, ::-1], axis=-1)[:, ::-1]
+    power_of_row = np.divide(joules, covered, out=np.zeros_like(joules), where=good)
+    return np.take_along_axis(power_of_row, at, axis=-1)

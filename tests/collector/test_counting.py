@@ -153,6 +153,67 @@ def test_a_reading_that_is_only_late_is_not_filled_in_and_counted_twice() -> Non
     assert won(group, [[12000.0, 120.0, 240.0, 480.0, 120.0]], 120.0) == [12000.0, 0, 0, 120.0, 0, 0]
 
 
+BATTERY = pair("battery", scope="node")
+
+
+def framed(group: GroupLayout, rows: list[list[float]], per: int) -> Floats:
+    """Count rows of 10 s in frames of ``per`` rows; return joules and seconds of measured, modelled, assumed."""
+    total = np.cumsum([[0.0] * group.columns, *rows], axis=0)
+    out = np.zeros(6)
+    for begin in range(0, len(rows), per):
+        part = total[begin : begin + per + 1]
+        utc = START + (begin + np.arange(len(part))[None]) * 10 * SECOND
+        counted = count(group, utc, part.T[None], models())
+        out += [*counted.won.sum(axis=(0, 1)), *counted.won_covered.sum(axis=(0, 1))]
+    return out
+
+
+def on_battery(watts: float, package: float) -> list[float]:
+    return [watts * 10, 10.0, package * 10, 10.0, 1.0, 40.0, 10.0]
+
+
+def on_mains(package: float) -> list[float]:
+    return [0.0, 0.0, package * 10, 10.0, 1.0, 40.0, 10.0]
+
+
+@pytest.mark.parametrize("package", [40.0, 4.0])
+def test_what_fills_in_is_what_the_coarser_counted_in_those_rows(package: float) -> None:
+    """Its power while the finer one covered has nothing to do with it."""
+    rows = [on_battery(20, 10)] * 15 + [on_mains(package)] * 15
+    for per in (6, 30):
+        expected = [3000.0, (package + 30) / 0.9 * 150, 0, 150.0, 150.0, 0]
+        assert framed(layout(*BATTERY, *RAPL, *LOAD), rows, per) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("per", [3, 6, 30])
+def test_the_same_rows_are_the_same_joules_in_any_frames(per: int) -> None:
+    rows = ([on_battery(20, 10)] * 3 + [on_mains(40)] * 3) * 5
+    expected = [3000.0, 70 / 0.9 * 150, 0, 150.0, 150.0, 0]
+    assert framed(layout(*BATTERY, *RAPL, *LOAD), rows, per) == pytest.approx(expected)
+
+
+@given(st.lists(st.tuples(st.integers(3, 9), st.booleans(), st.integers(1, 50)), min_size=1, max_size=6))
+def test_rows_that_all_say_something_are_the_same_joules_in_any_frames(parts: list[tuple[int, bool, int]]) -> None:
+    """Three rows at least: fewer at a frame's end may be failed readings that the next good one covers."""
+    rows = [on_battery(30, w) if plugged_out else on_mains(w) for n, plugged_out, w in parts for _ in range(n)]
+    group = layout(*BATTERY, *RAPL, *LOAD)
+    by_hand = [0.0] * 6
+    for n, plugged_out, w in parts:
+        by_hand[0 if plugged_out else 1] += n * (300 if plugged_out else (w + 30) / 0.9 * 10)
+        by_hand[3 if plugged_out else 4] += n * 10
+    assert framed(group, rows, len(rows)) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("failed", [1, 2])
+def test_failed_reads_that_the_next_good_one_covers_are_no_lack(failed: int) -> None:
+    late = [4000.0 * (failed + 1), 10.0 * (failed + 1), 1.0, 40.0, 10.0]
+    good, none = [4000.0, 10.0, 1.0, 40.0, 10.0], [0.0, 0.0, 1.0, 40.0, 10.0]
+    rows = [good] * 4 + [none] * failed + [late] + [good] * 4
+    for per in (len(rows), 4 + failed, 5):  # all in one frame, cut behind the failure, cut within it
+        seen = framed(layout(*WALL, *LOAD), rows, per)
+        assert seen == pytest.approx([4000.0 * len(rows), 0, 0, 10.0 * len(rows), 0, 0])
+
+
 @given(st.integers(1, 2_000_000))
 def test_a_moment_beside_a_slot_boundary_is_no_moment_lost(nanoseconds: int) -> None:
     group = layout(*WALL, *LOAD)
