@@ -12,6 +12,7 @@ from pathlib import Path
 
 from thinwatt_agent import __version__
 
+MOMENT, DAY = 1e-3, 86_400.0
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from thinwatt_agent.loop import SamplerOptions
@@ -51,8 +52,8 @@ def _parser() -> argparse.ArgumentParser:
 
     replay = commands.add_parser("replay", help="count over a recorded sequence of machine states")
     replay.add_argument("folder", type=Path, help="holds 0/, 1/, …: each with sys/, proc/ and clock.toml")
-    replay.add_argument("--interval", type=float, help="of the recording [s]: max_gap is three of it, at least 30 s")
-    replay.add_argument("--max-gap", type=float, help="longer without a reading is a gap [s]")
+    replay.add_argument("--interval", type=_seconds, help="of the recording [s]: max_gap is three of it, at least 30 s")
+    replay.add_argument("--max-gap", type=_seconds, help="longer without a reading is a gap [s]")
     replay.set_defaults(command=_replay)
     for command in (once, sources, replay):
         command.add_argument("--json", action="store_true", help="for machines")
@@ -67,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     config.add_argument("--example", action="store_true", help="print every key with its default and what it means")
     config.set_defaults(command=_config)
     return parser
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not MOMENT <= seconds <= DAY:
+        raise argparse.ArgumentTypeError(f"{text} s is not between {MOMENT:g} s and a day ({DAY:g} s)")
+    return seconds
 
 
 def _run(options: argparse.Namespace) -> int:

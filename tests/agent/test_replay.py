@@ -178,3 +178,13 @@ def test_the_command_takes_the_interval_and_the_gap_of_the_recording(
         assert main(["replay", str(tmp_path), "--json", *extra]) == 0
         counted.append(json.loads(capsys.readouterr().out)["sources"]["rapl"]["package-0"]["joules"])
     assert counted == [0.0, 2000.0, 2000.0]
+
+
+@pytest.mark.parametrize("option", ["--interval", "--max-gap"])
+@pytest.mark.parametrize("seconds", ["inf", "nan", "-1", "0", "1e9", "soon"])
+def test_an_option_that_is_no_duration_is_refused_by_name(
+    option: str, seconds: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["replay", str(tmp_path), f"{option}={seconds}"])
+    assert f"argument {option}" in capsys.readouterr().err
