@@ -365,8 +365,8 @@ class Tally(_Last):
 class Integral(_Last):
     """A gauge times time: CPUs into CPU seconds, sessions into session seconds.
 
-    ``awake`` takes the time that the machine was awake and knows no gap: what is compared with kernel counters, which
-    stand still in suspend and miss nothing. Otherwise gaps longer than ``max_gap`` [ns] and suspends are left out.
+    Gaps longer than ``max_gap`` [ns] are left out. ``awake`` takes the time that the machine was awake, for what is
+    compared with kernel counters, which stand still in suspend; otherwise an interval with a suspend is left out.
     """
 
     __slots__ = ("awake", "max_gap", "total")
@@ -383,8 +383,9 @@ class Integral(_Last):
             return
         if self.last is not None and not another_boot(self.last[1], now):
             before, then = self.last
+            awake = now.monotonic - then.monotonic
             if self.awake:
-                self.total += (before + value) / 2 * max(0, now.monotonic - then.monotonic) / 1e9
+                self.total += (before + value) / 2 * awake / 1e9 if 0 < awake <= self.max_gap else 0.0
             elif now.boottime - then.boottime <= self.max_gap and not slept(then, now):
                 self.total += (before + value) / 2 * (now.boottime - then.boottime) / 1e9
         self.last = (value, now)

@@ -167,6 +167,21 @@ def test_a_new_process_goes_on_from_the_state_and_counts_from_0(only: Callable[.
     assert row["rapl", "disk_read", ""] == 400
 
 
+@pytest.mark.parametrize(("away", "seen"), [(20, 30.0), (75, 10.0)])
+def test_time_without_an_agent_is_covered_up_to_max_gap_and_a_gap_beyond(away: int, seen: float) -> None:
+    """Or a model of the load would invent energy for the time that nobody looked."""
+    options = SamplerOptions(sources={"fake": {"enabled": True}})
+    before, after = Sampler(Path("/"), options), Sampler(Path("/"), options)
+    before.sample(at(0))
+    before.sample(at(10))
+    after.restore(json.loads(json.dumps(before.state())))
+    after.sample(at(10 + away))
+    row = named(after, after.sample(at(20 + away)))
+    assert row["load", "covered", ""] == pytest.approx(seen)
+    assert row["load", "cpu_capacity", ""] == pytest.approx(seen * row["load", "cpus", ""])
+    assert row["fake", "covered", "wall"] == pytest.approx(seen)
+
+
 def test_a_state_of_another_boot_is_left_alone(only: Callable[..., None]) -> None:
     only(rapl=reads((PACKAGE,), [10**9], [10**8]))
     sampler = Sampler(Path("/"), SamplerOptions())
