@@ -167,7 +167,7 @@ def test_a_new_process_goes_on_from_the_state_and_counts_from_0(only: Callable[.
     assert row["rapl", "disk_read", ""] == 400
 
 
-@pytest.mark.parametrize(("away", "seen"), [(20, 30.0), (75, 10.0)])
+@pytest.mark.parametrize("away, seen", [(20, 30.0), (75, 10.0)])
 def test_time_without_an_agent_is_covered_up_to_max_gap_and_a_gap_beyond(away: int, seen: float) -> None:
     """Or a model of the load would invent energy for the time that nobody looked."""
     options = SamplerOptions(sources={"fake": {"enabled": True}})
