@@ -41,7 +41,7 @@ def are_committed(shown: Mapping[Series, float], books: Books, *, same: bool = F
     for series, value in shown.items():
         assert value <= there.get(series, 0.0), f"{series}: shown {value}, in the ledger {there.get(series)}"
         if same:
-            assert value == there[series], f"{series}: shown {value}, in the ledger {there[series]}"
+            assert value == there.get(series, 0.0), f"{series}: shown {value}, in the ledger {there.get(series)}"
 
 
 class Follower:
