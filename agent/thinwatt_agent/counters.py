@@ -179,13 +179,15 @@ class EnergyCounter:
         """Decide about candidates that no reading will confirm: at the end of a recording, and before a gap.
 
         A fall that is a plausible wrap is one, and a fall over a suspend is a restart, even if the number may be torn.
+        So is a fall from which further readings went on: reads are not torn at the same place time after time.
         """
         if self.last is None or not self.candidates:
             return
         first = self.candidates[0]
         fell = first.value < self.last.value
         explained = relation(self.last, first, self.limits)[0] == "wrap" or (fell and slept(self.last.at, first.at))
-        if first.value and not explained and self._spoilt(self.last, first):
+        went_on = fell and len(self.candidates) > 1
+        if first.value and not explained and not went_on and self._spoilt(self.last, first):
             self._reject()
         else:
             self._adopt(self.last)

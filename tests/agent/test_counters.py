@@ -368,6 +368,17 @@ def test_power_never_yields_more_than_its_maximum(steps: list[tuple[float, float
         before = found.joules
 
 
+@pytest.mark.parametrize("further", [1, 2, 3])
+def test_a_restart_near_the_end_is_one_when_readings_went_on_from_it(further: int) -> None:
+    """100 000 000 may be the head of 10 000 000 000; three readings that go on from each other are no three heads."""
+    values = [5_000_000_000, 5_100_000_000, 5_200_000_000, 100_000_000, 150_000_000, 190_000_000, 240_000_000]
+    found = run([(at(10 * i), value) for i, value in enumerate(values[: 4 + further])])
+    found.settle()
+    assert [e.kind for e in found.events] == ["restart"]
+    assert found.joules == pytest.approx(200 + (50, 90, 140)[further - 1])
+    assert found.covered == (20 + 10 * further) * SECOND
+
+
 def tallied(*values: float | None) -> float:
     tally = Tally()
     for i, value in enumerate(values):
