@@ -1,4 +1,4 @@
-"""thinwatt-collector run | check-config | config | keygen | backup | restore."""
+"""thinwatt-collector run | check-config | config | keygen | api-token | backup | restore."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from thinwatt_agent.keys import KeyFileError, generate, read_secret
 from thinwatt_collector import config, control, logs
 from thinwatt_collector.config import Config, ConfigError
 from thinwatt_collector.ledger import LedgerError, open_ledger
+from thinwatt_collector.serve.api import tokens
+from thinwatt_collector.serve.api.privacy import ROLES
 
 log = logging.getLogger("thinwatt_collector")
-EXPECTED = (ConfigError, KeyFileError, LedgerError, control.ControlError, OSError, zmq.ZMQError)
+EXPECTED = (ConfigError, KeyFileError, LedgerError, control.ControlError, tokens.TokenError, OSError, zmq.ZMQError)
 """What a person can mend: told in a line, without a traceback."""
 
 
@@ -55,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     command("keygen", "make the collector's pair of keys", _keygen).add_argument(
         "file", type=Path, nargs="?", default=Path("collector.key")
     )
+    token = command("api-token", "make a read token of /api/v1 and print it, this once", _api_token)
+    token.add_argument("name")
+    token.add_argument("--role", choices=ROLES, default="public", help="what it sees (default: %(default)s)")
     command("backup", "write a whole copy of the ledger, beside a running collector or without", _backup).add_argument(
         "file", type=Path
     )
@@ -80,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
         signal.signal(number, stop)
     collector = Collector(settings, read_secret(settings.secret_key))
     try:
-        web = serve(create_app(collector), settings.web_config, settings.listen)
+        web = serve(create_app(collector, collector.api), settings.web_config, settings.listen)
     except BaseException:
         collector.close()
         raise
@@ -127,6 +132,11 @@ def _problems(settings: Config) -> list[str]:
             load(settings.web_config)
         except (WebConfigError, OSError) as error:
             found.append(f"web.web_config: {error}")
+    if settings.tokens is not None:
+        try:
+            tokens.Tokens(settings.tokens)
+        except tokens.TokenError as error:
+            found.append(f"api.tokens: {error}")
     return found
 
 
@@ -138,6 +148,15 @@ def _example(_: argparse.Namespace) -> int:
 def _keygen(options: argparse.Namespace) -> int:
     public = generate(options.file)
     print(f"secret key: {options.file}\npublic key: {public}   (also in {options.file}.pub: agents need it)")
+    return 0
+
+
+def _api_token(options: argparse.Namespace) -> int:
+    path = config.load(options.config).tokens
+    if path is None:
+        raise ConfigError(f'{options.config}: no file of tokens: write [api] tokens = "tokens.toml" in it')
+    print(tokens.make(path, options.name, options.role))
+    print(f"this is not told again; {path} holds its hash and takes effect at once", file=sys.stderr)
     return 0
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from thinwatt_agent.places import line_of, meant
 from thinwatt_collector import units
@@ -36,6 +37,9 @@ class Config:
     hold: float
     listen: str
     web_config: Path | None
+    tokens: Path | None
+    anonymous: Literal["public", "refuse"]
+    clocks: str
     per_device: PerDevice
     stale_after: float
     zone: str
@@ -103,6 +107,15 @@ def _listen(value: Any, folder: Path) -> str:
     return text
 
 
+def _clocks(value: Any, folder: Path) -> str:
+    text = _text(value, folder)
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{text!r} is no time zone: write a name like 'Europe/Paris'") from None
+    return text
+
+
 def _ledger(value: Any, folder: Path) -> str:
     kind, colon, rest = _text(value, folder).partition(":")
     if kind != "duckdb" or not colon or not rest:
@@ -122,6 +135,9 @@ KEYS: Final = (
     Key("ledger", "hold", "hold", _bytes, "64 MiB", "uncommitted frames beyond which nothing more is received"),
     Key("web", "listen", "listen", _listen, "127.0.0.1:9466", "where /metrics is; open it to others with a web_config"),
     Key("web", "web_config", "web_config", _maybe_path, "", "TLS and passwords, the file of Prometheus exporters"),
+    Key("api", "tokens", "tokens", _maybe_path, "", "who reads /api/v1 with which role; api-token adds one"),
+    Key("api", "anonymous", "anonymous", _choice("public", "refuse"), "public", "a reader without a token: or refuse"),
+    Key("api", "clocks", "clocks", _clocks, "Europe/Paris", "time zone of the site: when its days begin"),
     Key(
         "metrics",
         "per_device",

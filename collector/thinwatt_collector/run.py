@@ -26,8 +26,12 @@ from thinwatt_collector.keys import AllowList
 from thinwatt_collector.ledger import LedgerError, open_ledger
 from thinwatt_collector.models.devices import DeviceTable
 from thinwatt_collector.publication import Publication
+from thinwatt_collector.readers import LedgerBooks
 from thinwatt_collector.receive import Receiver
 from thinwatt_collector.self_metrics import Gauges, registry
+from thinwatt_collector.serve.api.access import Access
+from thinwatt_collector.serve.api.routes import Setting, create_api
+from thinwatt_collector.serve.api.tokens import Tokens
 from thinwatt_collector.serve.exposition import Family, LabelSet
 from thinwatt_collector.snapshot import Rules, Snapshots
 from thinwatt_collector.step import Step
@@ -58,7 +62,11 @@ class Collector:
         config.state.mkdir(parents=True, exist_ok=True)
         self._allow = AllowList(config.agents)
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
-        self._step = Step(self._ledger, DeviceTable.packaged().of, table.load({"zone": config.zone}))
+        intensity = table.load({"zone": config.zone})
+        self._step = Step(self._ledger, DeviceTable.packaged().of, intensity)
+        self._books = LedgerBooks(self._ledger, self._step)
+        access = Access(Tokens(config.tokens), config.anonymous)
+        self.api = create_api(Setting(self, self._books, intensity, access, config.clocks))
         self.receiver = Receiver(config.bind, secret_key, self._allow)
         self._control = Control(config.state, {"backup": self._backup, "status": self._status})
         self._gauges = Gauges(ledger_bytes=self._ledger.size())
@@ -117,6 +125,7 @@ class Collector:
         else:
             self._recover()
         self._control.serve()
+        self._books.serve()
         full = self._step.uncommitted_bytes >= self._config.hold
         if not self._trouble and (full or time.monotonic() >= self._next_commit):
             self.commit()

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from thinwatt_collector.book import Ints, StreamRow, Transaction
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 
 class LedgerError(Exception):
@@ -58,7 +61,14 @@ class Ledger(Protocol):
         """Close; what was committed is durable already."""
 
 
-def open_ledger(where: str, memory: float) -> Ledger:
+class ReadableLedger(Ledger, Protocol):
+    """A ledger that others may read beside the thread that commits."""
+
+    def reader(self) -> DuckDBPyConnection:
+        """Return a connection of its own for one question in another thread; whoever asked closes it soon."""
+
+
+def open_ledger(where: str, memory: float) -> ReadableLedger:
     """Return the ledger at ``where``, made or migrated if need be.
 
     Args:

@@ -60,6 +60,12 @@ class DuckDBLedger:
             raise LedgerError(f"can't open the ledger {self.path}: {_line(error)}") from error
         return connection
 
+    def reader(self) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.cursor()
+        except duckdb.Error as error:
+            raise LedgerError(f"the ledger can't be read: {_line(error)}") from error
+
     def reopen(self) -> None:
         with suppress(duckdb.Error):
             self._connection.close()

@@ -17,8 +17,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from thinwatt_agent import __version__
 from thinwatt_collector.serve.exposition import Family, render
@@ -50,8 +50,8 @@ class Source(Protocol):
         """Return whether what is shown is up to date, and what a person should know, in words."""
 
 
-def create_app(source: Source) -> Starlette:
-    """Return the application that shows ``source``."""
+def create_app(source: Source, api: ASGIApp | None = None) -> Starlette:
+    """Return the application that shows ``source``, and ``api`` at /api/v1."""
     # Times of creation would double the series of our own counters and mean no more than process_start_time.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # the package has no types there
 
@@ -65,12 +65,14 @@ def create_app(source: Source) -> Starlette:
         good, said = source.ready()
         return PlainTextResponse("".join(f"{line}\n" for line in [_word(good), *said]), 200 if good else 503)
 
-    routes = [
+    routes: list[BaseRoute] = [
         Route("/", index),
         Route("/metrics", Metrics(source)),
         Route("/healthz", healthy),
         Route("/readyz", ready),
     ]
+    if api is not None:
+        routes.append(Mount("/api/v1", api))
     return Starlette(routes=routes, exception_handlers={HTTPException: _short})
 
 

@@ -1,0 +1,144 @@
+"""Readers of the ledger beside the step: connections of their own to the same database, in other threads.
+
+DuckDB gives each reader the state of the last commit, so nobody waits for anybody; a reader is closed after one
+question, since the database can be opened anew after a failure only when the last one has left.
+"""
+
+from __future__ import annotations
+
+import heapq
+import queue
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import CancelledError, Future
+from typing import Any, Final
+
+import duckdb
+
+from thinwatt_collector.fleet import printable
+from thinwatt_collector.ledger import LedgerError, ReadableLedger
+from thinwatt_collector.serve.api.books import Agent, TooFineError, UnreadableError
+from thinwatt_collector.serve.api.calendar import Grain
+from thinwatt_collector.serve.api.rows import Rows
+from thinwatt_collector.step import Step
+
+QUESTIONS: Final = 64
+"""Questions to the step that wait at one time."""
+ROUND_WITHIN: Final = 5.0
+"""A question to the step that was not answered after this time is given up [s]."""
+
+
+class LedgerReader:
+    """A reader of a DuckDB ledger.
+
+    Args:
+        connection: of its own; closed with it.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def first(self) -> int | None:
+        """Return the beginning of the oldest slot with energy, UTC [s]."""
+        (found,) = self._execute("SELECT min(slot) FROM energy", []).fetchall()[0]
+        return None if found is None else int(found) * 900
+
+    def energy(
+        self, begin: int, end: int, grain: Grain, zone: str, by: Sequence[str], where: Mapping[str, Sequence[str]]
+    ) -> Rows:
+        """Return booked energy by bucket and ``by``."""
+        from thinwatt_collector.ledger import history
+
+        try:
+            found = history.energy(self._connection, begin, end, grain, zone, tuple(by), where)
+        except history.TooFineError as error:
+            raise TooFineError(str(error)) from error
+        except LedgerError as error:
+            raise UnreadableError(str(error)) from error
+        return Rows(found.begin, found.dims, found.joules, found.variance, found.bias, found.covered, found.devices)
+
+    def _execute(self, statement: str, given: list[Any]) -> duckdb.DuckDBPyConnection:
+        try:
+            return self._connection.execute(statement, given)
+        except duckdb.Error as error:
+            raise UnreadableError(str(error).splitlines()[0][:300]) from error
+
+    def interrupt(self) -> None:
+        """End what another thread is waiting for here."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Close."""
+        self._connection.close()
+
+
+class LedgerBooks:
+    """What /api/v1 shows: readers of the ledger, and the agents as the step knows them.
+
+    Args:
+        ledger: of the step.
+        step: its state is looked at between two rounds of its loop only, by :meth:`serve`.
+    """
+
+    def __init__(self, ledger: ReadableLedger, step: Step) -> None:
+        self._ledger, self._step = ledger, step
+        self._asked: queue.Queue[tuple[Callable[[], list[Agent]], Future[list[Agent]]]] = queue.Queue(QUESTIONS)
+
+    def reader(self) -> LedgerReader:
+        """Return a new reader of the ledger; from any thread."""
+        try:
+            return LedgerReader(self._ledger.reader())
+        except LedgerError as error:
+            raise UnreadableError(str(error)) from error
+
+    def agents(self, after: str, limit: int) -> list[Agent]:
+        """Return agents in the order of their names, those behind ``after``; from any thread but the step's."""
+        future: Future[list[Agent]] = Future()
+        try:
+            self._asked.put_nowait((lambda: agents_of(self._step, after, limit), future))
+            return future.result(ROUND_WITHIN)
+        except (queue.Full, TimeoutError, CancelledError) as error:
+            future.cancel()
+            raise UnreadableError("the collector is busy with a commit") from error
+
+    def serve(self) -> None:
+        """Answer what was asked since the last call; in the step's thread."""
+        while not self._asked.empty():
+            answer, future = self._asked.get_nowait()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(answer())
+            except Exception as error:  # noqa: BLE001  # whatever goes wrong is the asker's, not the step's end
+                future.set_exception(error)
+
+
+def agents_of(step: Step, after: str, limit: int) -> list[Agent]:
+    """Return the agents of whom a stream is known, in the order of their names, those behind ``after``."""
+    fleet, skew = step.fleet, step.tallies.skew
+    newest: dict[str, int] = {}
+    seen = fleet.stream["seen"].tolist()
+    for number, (name, _, _) in enumerate(fleet.stream_rows):
+        if name > after and (name not in newest or seen[number] >= seen[newest[name]]):
+            newest[name] = number
+    names = heapq.nsmallest(limit, newest)
+    conflicts = set(step.tallies.conflicts.now())
+    found = []
+    for name in names:
+        number = newest[name]
+        placed = fleet.layouts[fleet.stream_layout[number]]
+        state = placed.rows["state"][fleet.stream["place"][number]]
+        own = {q: float(state[at]) for q, at in placed.layout.own.items()}
+        machine = fleet.machines.get(name)
+        found.append(
+            Agent(
+                name,
+                seen[number],
+                skew[name] / 1e9 if name in skew else None,
+                own.get("spool_rows"),
+                own.get("spool_bytes"),
+                printable(machine.get("agent_version"), 64) or None if machine else None,
+                bool(machine.get("simulated")) if machine else None,
+                name in conflicts,
+            )
+        )
+    return found

@@ -1,0 +1,60 @@
+"""Covered and gap time of a question, as its asker may see it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thinwatt_collector.serve.api import calendar, privacy
+from thinwatt_collector.serve.api.books import Reader
+from thinwatt_collector.serve.api.energy import Accounts
+from thinwatt_collector.serve.api.privacy import Cells, Role
+from thinwatt_collector.serve.api.question import SLOT, Question
+from thinwatt_collector.serve.api.rows import Rows, empty, joined, summed
+
+Floats = NDArray[np.float64]
+
+
+def coverage(
+    accounts: Accounts, reader: Reader, asked: Question, role: Role, now: int
+) -> tuple[Rows, Floats, NDArray[np.int64]]:
+    """Return sums of covered time, the time of the slots in which devices were heard [s], and the ends of the buckets.
+
+    Args:
+        accounts: where cells of endpoints come from.
+        reader: of the ledger.
+        asked: by class and simulated.
+        role: of the asker.
+        now: UTC [s].
+    """
+    first = reader.first()
+    begin = asked.end if first is None else max(asked.begin, first)
+    edges = calendar.edges(asked.begin, asked.end, asked.grain, asked.zone)
+    if begin >= asked.end:
+        return empty(asked.by), np.zeros(0), np.zeros(0, np.int64)
+    where = dict(asked.where)
+    parts: list[Rows] = []
+    if not privacy.sees_all(role):
+        window = (asked.begin, asked.end)
+        parts = [_timed(c, edges, asked, window) for c in [accounts.cells(reader, asked, begin, now)]]
+        kinds = [kind for kind in where.get("class", privacy.NOBODYS) if kind in privacy.NOBODYS]
+        where["class"] = tuple(sorted(kinds))
+    if privacy.sees_all(role) or where["class"]:
+        slots = reader.energy(begin, asked.end, "slot", "UTC", asked.by, where)
+        at = np.clip(np.searchsorted(edges, slots.begin, side="right") - 1, 0, len(edges) - 2)
+        expected = (slots.devices * SLOT).astype(np.float64)
+        parts.append(replace(slots, begin=edges[at], joules=expected, variance=np.zeros(len(slots))))
+    sums = summed(joined(parts, asked.by), asked.by)
+    hidden = np.isnan(sums.joules)
+    end = edges[np.searchsorted(edges, sums.begin, side="right")] if len(sums) else sums.begin
+    return replace(sums, covered=np.where(hidden, np.nan, sums.covered)), sums.joules, end
+
+
+def _timed(cells: Cells, edges: NDArray[np.int64], asked: Question, window: tuple[int, int]) -> Rows:
+    """Return the sums of cells with the time of their slots [s] in place of the energy."""
+    timed: dict[str, Any] = {"joules": cells.expected}
+    sums, cut = privacy.answer(replace(cells, rows=replace(cells.rows, **timed)), edges, asked.by, window)
+    return joined([sums, cut], asked.by)

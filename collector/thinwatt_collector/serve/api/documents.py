@@ -1,0 +1,141 @@
+"""What the API answers with, as its OpenAPI document tells it: every number with its unit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+Basis = Literal["measured", "modelled", "assumed"]
+Joules = Annotated[float | None, Field(description="energy [J]; null where it is withheld", ge=0)]
+KWh = Annotated[float | None, Field(description="energy [kWh]; null where it is withheld", ge=0)]
+Kg = Annotated[float | None, Field(description="greenhouse gases [kgCO2e]; null where they are withheld", ge=0)]
+Moment = Annotated[
+    str, Field(description="ISO 8601 with the offset of `zone`", json_schema_extra={"format": "date-time"})
+]
+Next = Annotated[str | None, Field(description="`cursor` of the next page; null on the last one")]
+
+
+class FleetClass(BaseModel):
+    """A class of devices now; what fewer than five endpoints draw is not shown."""
+
+    kind: str = Field(alias="class", description="class of devices")
+    simulated: bool = Field(description="made up by a demonstration")
+    devices: int | None = Field(description="devices heard lately [1]; null where it is withheld")
+    watts: float | None = Field(description="power now [W]; null where it is withheld")
+    share: dict[Basis, float] | None = Field(
+        description="of the energy booked since the ledger began, the part of each basis [1]; null where it is withheld"
+    )
+
+
+class Fleet(BaseModel):
+    """What the fleet draws now."""
+
+    classes: list[FleetClass]
+
+
+class EnergyRow(BaseModel):
+    """Energy and carbon of a bucket of time and a group of devices. The dimensions asked for in `by` stand beside."""
+
+    begin: Moment
+    end: Moment
+    simulated: str = Field(description="made up by a demonstration: 'true' or 'false'")
+    kind: str | None = Field(None, alias="class", description="class of devices")
+    model: str | None = Field(None, description="hardware model; 'other' where single ones would be too few")
+    basis: str | None = Field(
+        None, description="measured, modelled, assumed; 'mixed' where single ones would be too few"
+    )
+    device: str | None = Field(None, description="device")
+    joules: Joules
+    joules_low: Joules
+    joules_high: Joules
+    kwh: KWh
+    kwh_low: KWh
+    kwh_high: KWh
+    kgco2e: Kg
+    kgco2e_low: Kg
+    kgco2e_high: Kg
+    covered_seconds: float | None = Field(description="time with known energy, added up over devices [s]")
+    devices: int | None = Field(description="different devices [1]; of sums over time or models: at least so many")
+    fallback: bool = Field(description="the carbon factor is of another year or zone, for want of the right one")
+    withheld: bool = Field(description="not shown: it would be the figure of fewer than five endpoints (law 7)")
+
+
+class FactorOf(BaseModel):
+    """Where the carbon intensity comes from."""
+
+    name: str
+    version: str
+    vintage: str
+    published: str
+    source: str
+    kg_per_kwh: float = Field(description="intensity [kgCO2e/kWh]")
+    uncertainty: float = Field(description="relative standard uncertainty [1]")
+
+
+class Carbon(BaseModel):
+    """The method of the carbon figures: figures of different methods are never added."""
+
+    method: str
+    zone: str = Field(description="zone of the grid")
+    factors: list[FactorOf]
+
+
+class Energy(BaseModel):
+    """Energy and carbon."""
+
+    begin: Moment
+    end: Moment
+    grain: str
+    zone: str
+    view: str
+    by: list[str]
+    carbon: Carbon
+    rows: list[EnergyRow]
+    next: Next
+
+
+class CoverageRow(BaseModel):
+    """For how much of the time the energy is known."""
+
+    begin: Moment
+    end: Moment
+    simulated: str = Field(description="made up by a demonstration: 'true' or 'false'")
+    kind: str = Field(alias="class", description="class of devices")
+    covered_seconds: float | None = Field(description="time with known energy, added up over devices [s]")
+    gap_seconds: float | None = Field(
+        description="time without, in the quarters of an hour in which a device was heard, added up over devices [s]"
+    )
+    coverage: float | None = Field(description="covered part of both [1]")
+    withheld: bool = Field(description="not shown: it would be the figure of fewer than five endpoints (law 7)")
+
+
+class Coverage(BaseModel):
+    """Covered and gap time."""
+
+    begin: Moment
+    end: Moment
+    grain: str
+    zone: str
+    rows: list[CoverageRow]
+    next: Next
+
+
+class AgentRow(BaseModel):
+    """An agent's health; null: it has not said."""
+
+    agent: str
+    last_seen: str = Field(description="when it was heard last, UTC")
+    skew_seconds: float | None = Field(description="its wall clock minus the collector's [s]")
+    spool_rows: float | None = Field(description="rows that wait in its spool [1]")
+    spool_bytes: float | None = Field(description="size of its spool [B]")
+    version: str | None
+    simulated: bool | None
+    conflict: bool = Field(description="two machines are alive under this name: a cloned key")
+
+
+class Agents(BaseModel):
+    """Agents in the order of their names."""
+
+    agents: list[AgentRow]
+    next: Next
