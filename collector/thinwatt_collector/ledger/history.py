@@ -33,6 +33,8 @@ OF_DEVICE: Final = ("class", "model", "device", "simulated")
 OF_SOURCE: Final = ("basis", "source", "part", "scope")
 WINNER: Final = "booked"
 SUMS: Final = "sum(joules) AS joules, sum(variance) AS variance, sum(bias) AS bias, sum(covered) AS covered"
+BITS: Final = 128 * 2**20
+"""Memory that counting devices may take [B]."""
 PIECES: Final = (
     ("day_slot", "day", "the_days", "t.devices"),
     ("hour_slot", "hour", "the_hours", "t.devices"),
@@ -118,7 +120,7 @@ def energy(
             relations = _pieces(connection, begin, end, limits)
             relations |= {f"group_{i}": _labels(*groups[name]) for i, name in enumerate(groups)}
             with _registered(connection, relations):
-                found = _ask(connection, by, where, page, tuple(groups))
+                found = _ask(connection, by, where, page, tuple(groups), len(limits) - 1)
     except duckdb.Error as error:
         raise LedgerError(f"the ledger did not answer: {str(error).splitlines()[0][:300]}") from error
     joules, variance, bias, covered = (found[n].astype(np.float64) for n in ("joules", "variance", "bias", "covered"))
@@ -246,26 +248,37 @@ def _ask(
     where: Mapping[str, Sequence[str]],
     page: Page | None,
     groups: tuple[str, ...],
+    buckets: int,
 ) -> dict[str, Any]:
-    """Return the sums as columns: by device first, so that devices can be counted, then by what was asked for.
+    """Return the sums as columns.
 
-    A device may stand in a row of a group for its older days and by itself for the others: of a class, whichever are
-    more are counted.
+    Devices are counted as bits, each in a place of its own within its group; where that takes too much memory the sums
+    are made by device first. A device may stand in a row of a group for its older days and by itself for the others:
+    of a class, whichever are more are counted.
     """
     kinds, relations = _kinds(connection, by, where)
     filters = [name for name in where if name not in OF_SOURCE]
     parameters: list[object] = [list(where[name]) for name in filters]
     chosen = " AND ".join(f'"{name}" IN (SELECT unnest(?::VARCHAR[]))' for name in filters)
+    apart = "".join(f', "{name}"' for name in by if name not in OF_SOURCE and name not in ("class", "simulated"))
+    named = f"""WITH named AS (SELECT *,
+        row_number() OVER (PARTITION BY class, simulated{apart} ORDER BY id) - 1 AS place
+        FROM ({_named(groups)}) AS labelled {f"WHERE {chosen}" if chosen else ""})"""
+    size = f"""{named} SELECT coalesce(max(place), 0), count(DISTINCT (class, simulated{apart})) FROM named"""
+    ((last, count),) = connection.execute(size, parameters).fetchall()
+    rows = count * len(np.unique(relations["the_sources"]["kind"])) * buckets
     kind = ", kind" if kinds else ""
     columns = "".join(f', {"k" if n in OF_SOURCE else "n"}."{n}" AS by_{i}' for i, n in enumerate(by))
     order = "".join(f", by_{i}" for i in range(len(by)))
+    bits = rows * (last // 8 + 17) <= BITS
+    counted = f"coalesce(bit_count(bitstring_agg(place, 0, {last}) FILTER (n.id >= 0)), 0)"
+    of_kind = "JOIN the_sources AS o ON o.source = pieces.source" if kinds else ""
     text = f"""
-        WITH named AS (SELECT * FROM ({_named(groups)}) AS labelled {f"WHERE {chosen}" if chosen else ""}),
-        pieces AS ({_union(relations["the_sources"]["source"], restricted=bool(filters))}),
-        by_device AS (SELECT device, bucket{kind}, {SUMS}, max(devices) AS devices
-            FROM pieces {"JOIN the_sources AS o ON o.source = pieces.source" if kinds else ""}
-            GROUP BY device, bucket{kind}),
-        by_class AS (SELECT bucket{columns}, {SUMS}, greatest(count(*) FILTER (n.id >= 0),
+        {named}, pieces AS ({_union(relations["the_sources"]["source"], restricted=bool(filters))}),
+        by_device AS (SELECT device, bucket{kind}, {SUMS if not bits else "joules, variance, bias, covered"},
+            {"devices" if bits else "max(devices) AS devices"} FROM pieces {of_kind}
+            {"" if bits else f"GROUP BY device, bucket{kind}"}),
+        by_class AS (SELECT bucket{columns}, {SUMS}, greatest({counted if bits else "count(*) FILTER (n.id >= 0)"},
             coalesce(max(devices) FILTER (n.id < 0), 0)) AS devices
             FROM by_device JOIN named AS n ON n.id = by_device.device
             {"JOIN the_kinds AS k USING (kind)" if kinds else ""} GROUP BY bucket{order}, n.class, n.simulated)

@@ -152,12 +152,29 @@ def same(found: Any, expected: Any, counted: bool = True) -> None:
 
 
 @relaxed
-@given(works, windows, grains, zones, zones.filter(lambda z: z != "Asia/Kolkata"), dimensions, st.booleans())
+@given(
+    works,
+    windows,
+    grains,
+    zones,
+    zones.filter(lambda z: z != "Asia/Kolkata"),
+    dimensions,
+    st.sampled_from([(), ("device", "model")]),
+    st.sampled_from([0, history.BITS]),
+)
 def test_any_window_in_any_state_is_the_sum_of_its_slots(
-    turns: Any, window: tuple[int, int], grain: Grain, zone: str, kept_in: str, by: list[str], each: bool
+    turns: Any,
+    window: tuple[int, int],
+    grain: Grain,
+    zone: str,
+    kept_in: str,
+    by: list[str],
+    more: tuple[str, ...],
+    bits: int,
 ) -> None:
-    by = [*by, "device", "model"] if each else by
-    with ledger() as connection:
+    by = [*by, *more]
+    with ledger() as connection, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(history, "BITS", bits)
         everything = run(connection, turns, Plan(kept_in, keep_slots=FOR_EVER, keep_endpoints=FOR_EVER))
         found = energy(connection, *window, grain, zone, by, groups={"room": ROOMS})
         same(read(found), added(everything, window, grain, zone, by))
