@@ -15,7 +15,7 @@ from typing import Any, Final
 import duckdb
 
 from thinwatt_collector.fleet import printable
-from thinwatt_collector.ledger import LedgerError, ReadableLedger
+from thinwatt_collector.ledger import LedgerError, ReadableLedger, history
 from thinwatt_collector.serve.api.books import Agent, TooFineError, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.rows import Rows
@@ -46,8 +46,6 @@ class LedgerReader:
         self, begin: int, end: int, grain: Grain, zone: str, by: Sequence[str], where: Mapping[str, Sequence[str]]
     ) -> Rows:
         """Return booked energy by bucket and ``by``."""
-        from thinwatt_collector.ledger import history
-
         try:
             found = history.energy(self._connection, begin, end, grain, zone, tuple(by), where)
         except history.TooFineError as error:
