@@ -72,7 +72,7 @@ def ledger() -> Iterator[duckdb.DuckDBPyConnection]:
 
 def put(connection: duckdb.DuckDBPyConnection, new: Sequence[Row], table: str = "sealed_slot") -> None:
     if new:
-        connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)", [list(r) for r in new])  # noqa: S608
+        connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)", [list(r) for r in new])  # noqa: S608  # a name of ours
 
 
 def seal(connection: duckdb.DuckDBPyConnection) -> None:
@@ -206,8 +206,8 @@ def test_days_are_sums_of_hours_and_kept_slots_their_parts(turns: Any) -> None:
         run(connection, turns, Plan(keep_slots=FOR_EVER, keep_endpoints=4 * DAY))
         for source in ("day_slot", "kept_slot"):
             values = "sum(joules), sum(variance), sum(bias), sum(covered), sum(slots)"
-            (a,) = connection.execute(f"SELECT {values} FROM {source}").fetchall()  # noqa: S608
-            (b,) = connection.execute(f"SELECT {values} FROM hour_slot").fetchall()  # noqa: S608
+            (a,) = connection.execute(f"SELECT {values} FROM {source}").fetchall()  # noqa: S608  # a name of ours
+            (b,) = connection.execute(f"SELECT {values} FROM hour_slot").fetchall()  # noqa: S608  # a name of ours
             if b[0] is not None:
                 assert a == close(b)
 
@@ -255,7 +255,7 @@ def test_endpoints_older_than_thirty_days_are_one_and_hosts_stay() -> None:
         ((past,),) = connection.execute("SELECT max(past) FROM local_day WHERE folded").fetchall()
         for table in ("kept_slot", "hour_slot", "day_slot"):
             grain = {"kept_slot": "slot // 4", "hour_slot": "hour", "day_slot": "day"}[table]
-            text = f"SELECT DISTINCT device FROM {table} WHERE {grain} < ? AND device >= 0"  # noqa: S608
+            text = f"SELECT DISTINCT device FROM {table} WHERE {grain} < ? AND device >= 0"  # noqa: S608  # a name of ours
             alone = connection.execute(text, [past]).fetchall()
             assert alone == [(0,)], table
         window = START, START + DAY
