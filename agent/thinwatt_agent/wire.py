@@ -25,7 +25,7 @@ import zlib
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from typing import Any, Final, Literal
 
@@ -52,6 +52,9 @@ MAX_MESSAGE: Final = 8 << 20
 MAX_HELLO: Final = 1 << 20
 MAX_ROWS: Final = 1 << 16
 MAX_COLUMNS: Final = (1 << 16) - 1
+KEPT_SCHEMA: Final = 16 << 10
+"""A schema of at most so many bytes is read once: thousands of machines send the same. Larger ones are gateways', each
+its own."""
 
 REASONS: Final = (
     "not_thinwatt",
@@ -252,12 +255,18 @@ def decode_hello(message: bytes | memoryview) -> Hello:
         if not isinstance(machine, dict):
             raise TypeError("'machine' is no object")
         json.dumps(machine, ensure_ascii=False, allow_nan=False).encode()  # texts are texts, numbers are numbers
-        schema = schema_of(document["schema"])
+        text = _canonical(document["schema"])
+        schema = _kept_schema(text) if len(text) <= KEPT_SCHEMA else schema_of(document["schema"])
     except WireError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise WireError("bad_schema", f"no schema in this hello: {error!r}") from None
     return Hello(schema, machine)
+
+
+@lru_cache(maxsize=256)
+def _kept_schema(text: bytes) -> Schema:
+    return schema_of(json.loads(text))
 
 
 def schema_of(document: Any) -> Schema:
@@ -283,7 +292,7 @@ def schema_of(document: Any) -> Schema:
 
 
 def _text(value: Any, what: str) -> str:
-    if not isinstance(value, str) or len(value) > 200 or any(ord(c) < 32 for c in value):
+    if not isinstance(value, str) or len(value) > 200 or min(value, default=" ") < " ":
         raise WireError("bad_schema", f"{what} is no printable text of at most 200 characters")
     try:
         value.encode()

@@ -67,6 +67,23 @@ def test_a_hello_comes_out_as_it_went_in(schema: Schema, machine: dict[str, Any]
     assert found.machine == machine
 
 
+@pytest.mark.parametrize("changed", [{"unit": "s"}, {"total": False}, {"part": "1"}])
+@pytest.mark.parametrize("wrong", [{"part": 1}, {"total": 1}])
+def test_a_schema_read_once_is_not_taken_for_another(changed: dict[str, Any], wrong: dict[str, Any]) -> None:
+    column = {"source": "plug", "quantity": "energy", "kind": "counter", "unit": "J"}
+
+    def hello(column: dict[str, Any], cores: int) -> bytes:
+        schema = [{"devices": [""], "columns": [column]}]
+        return sealed(wire.HELLO, json.dumps({"machine": {"cores": cores}, "schema": schema}).encode())
+
+    first, same = wire.decode_hello(hello(column, 4)), wire.decode_hello(hello(dict(reversed(column.items())), 8))
+    assert same.schema is first.schema
+    assert (first.machine, same.machine) == ({"cores": 4}, {"cores": 8})
+    assert wire.decode_hello(hello(column | changed, 4)).schema.id != first.schema.id
+    with pytest.raises(WireError, match="bad_schema"):
+        wire.decode_hello(hello(column | wrong, 4))
+
+
 @st.composite
 def frames(draw: st.DrawFn) -> tuple[RowsHeader, list[int], list[int], list[list[float]]]:
     rows, columns = draw(st.integers(1, 5)), draw(st.integers(1, 6))
