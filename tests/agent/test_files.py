@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -59,6 +60,9 @@ def test_a_list_that_the_kernel_gives_by_the_page_is_read_to_its_end() -> None:
     with subprocess.Popen(["sleep", "60"]) as sleeper:
         while Path(f"/proc/{sleeper.pid}/comm").read_text() != "sleep\n":
             pass  # it is still the test's copy
+        sleeper.send_signal(signal.SIGSTOP)  # or its loader maps more in the meantime
+        while b"State:\tT" not in Path(f"/proc/{sleeper.pid}/status").read_bytes():
+            pass
         path = Path(f"/proc/{sleeper.pid}/smaps")
         file, whole = File(path), path.read_bytes()
         read = [file.read() for _ in range(3)]
