@@ -174,15 +174,25 @@ def _constraint(zone: Zone, n: int) -> float:
 
 
 def _inside(zones: list[Zone], values: Mapping[str, int | None]) -> set[str]:
-    """Return the ids of the zones that another one contains or repeats; a psys that reads 0 is not wired up."""
-    psys = any(z.kind == "psys" and not z.mmio and values[z.id] != 0 for z in zones)
-    named = {z.name for z in zones if not z.mmio}
-    inside = {
-        z.id
-        for z in zones
-        if z.kind in ("core", "uncore") or (z.mmio and z.name in named) or (z.kind == "psys") is not psys
-    }
+    """Return the ids of the zones that another one contains or repeats.
+
+    What can't be read gives way to what can. A psys that reads 0 is not wired up. The choice holds until the agent
+    starts again: a change on the way could count an interval twice.
+    """
+    readable = {z.id for z in zones if values[z.id] is not None}
+    msr = {z.name for z in zones if not z.mmio and z.id in readable}
+    mmio = {z.name for z in zones if z.mmio and z.id in readable} - msr
+    twins = {z.id for z in zones if (z.name in mmio) is not z.mmio and z.name in _both(zones)}
+    packages = any(z.kind == "package" and z.id in readable for z in zones)
+    platform = [values[z.id] for z in zones if z.kind == "psys" and not z.mmio]
+    psys = any(value or (value is None and not packages) for value in platform)
+    inside = {z.id for z in zones if z.kind in ("core", "uncore") or (z.kind == "psys") is not psys} | twins
     return inside | _mirrored([z for z in zones if z.id not in inside and z.kind == "package"], values)
+
+
+def _both(zones: list[Zone]) -> set[str]:
+    """Return the names that stand for a model-specific register and for memory-mapped input and output."""
+    return {z.name for z in zones if z.mmio} & {z.name for z in zones if not z.mmio}
 
 
 def _mirrored(packages: list[Zone], values: Mapping[str, int | None]) -> set[str]:

@@ -115,6 +115,19 @@ def test_psys_holds_all_others_unless_it_is_not_wired_up(tmp_path: Path) -> None
     assert summed(tmp_path) == ["package-0", "dram"]
 
 
+def test_what_cannot_be_read_at_the_start_gives_way_to_what_can(tmp_path: Path) -> None:
+    packages = zone("package-0", 5) | zone("dram", 3, id_="intel-rapl:0:0")
+    write(tmp_path, packages | zone("psys", "", id_="intel-rapl:1"))
+    assert summed(tmp_path) == ["package-0", "dram"]
+
+
+def test_an_unreadable_msr_zone_gives_way_to_its_mmio_twin(tmp_path: Path) -> None:
+    write(tmp_path, zone("package-0", "") | zone("package-0", 5, id_="intel-rapl-mmio:0"))
+    assert summed(tmp_path) == ["package-0-mmio"]
+    write(tmp_path, zone("package-0", "", id_="intel-rapl-mmio:0"))
+    assert summed(tmp_path) == ["package-0"]
+
+
 def test_an_mmio_zone_counts_only_where_no_msr_zone_says_the_same(tmp_path: Path) -> None:
     write(tmp_path, zone("package-0", 5, id_="intel-rapl-mmio:0"))
     assert summed(tmp_path) == ["package-0-mmio"]
