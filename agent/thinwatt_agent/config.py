@@ -219,9 +219,8 @@ def check(path: Path) -> Config:
     own = f"make it with: thinwatt-agent keygen {config.secret_key}"
     good(("agent", "secret_key"), 0, keys.read_secret, config.secret_key, own)
     for n, peer in enumerate(config.collectors):
-        theirs = (
-            f"its collector makes it with: thinwatt-collector keygen collector; copy collector.pub to {peer.server_key}"
-        )
+        made = "its collector makes it with: thinwatt-collector keygen collector.key"
+        theirs = f"{made}; copy collector.key.pub to {peer.server_key}"
         good(("collectors", "server_key"), n, keys.read_public, peer.server_key, theirs)
     return config
 

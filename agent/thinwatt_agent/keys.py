@@ -47,7 +47,7 @@ def read_secret(path: Path) -> bytes:
     Raises:
         KeyFileError: the file is not there, holds no key, or others may read it.
     """
-    key = _read(path)
+    key = _read(path, f"a pair is made with: thinwatt-agent keygen {path}")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise KeyFileError(f"{path} holds a secret and others may read it (mode {mode:04o}): chmod 600 {path}")
@@ -60,7 +60,7 @@ def read_public(path: Path) -> bytes:
     Raises:
         KeyFileError: the file is not there or holds no key.
     """
-    return _read(path)
+    return _read(path, "copy the other side's .pub file to it (a collector's collector.key.pub); do not make one")
 
 
 def public_of(secret: bytes) -> bytes:
@@ -84,11 +84,11 @@ def is_key(text: str) -> bool:
         return False
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, remedy: str) -> bytes:
     try:
         text = path.read_text("ascii").strip()
     except FileNotFoundError:
-        raise KeyFileError(f"{path} is not there; a pair is made with: thinwatt-agent keygen {path}") from None
+        raise KeyFileError(f"{path} is not there; {remedy}") from None
     except UnicodeDecodeError:
         raise KeyFileError(f"{path} holds no key: 40 characters of Z85 are expected") from None
     except OSError as error:

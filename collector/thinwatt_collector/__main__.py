@@ -189,16 +189,27 @@ def _restore(options: argparse.Namespace) -> int:
     version = verify(options.file)
     ledger = Path(settings.ledger.partition(":")[2])
     if ledger.exists():
-        open_ledger(settings.ledger, settings.ledger_memory).close()
-        kept = ledger.with_name(f"{ledger.name}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-        ledger.rename(kept)
-        print(f"the ledger as it was: {kept}")
+        _put_aside(ledger, settings)
     partial = ledger.with_name(f"{ledger.name}.partial")
     ledger.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(options.file, partial)
     partial.rename(ledger)
     print(f"{ledger}: restored from {options.file} (version {version}); agents send again what it does not hold")
     return 0
+
+
+def _put_aside(ledger: Path, settings: Config) -> None:
+    """Rename the ledger; one that can't be opened is what a restore is for, and is kept with its log."""
+    kept = ledger.with_name(f"{ledger.name}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+    log_file = ledger.with_name(f"{ledger.name}.wal")
+    try:
+        open_ledger(settings.ledger, settings.ledger_memory).close()  # writes what its log holds into it
+    except LedgerError as error:
+        print(f"the ledger as it was is damaged ({error}); it is kept all the same")
+    if log_file.exists():
+        log_file.rename(kept.with_name(f"{kept.name}.wal"))
+    ledger.rename(kept)
+    print(f"the ledger as it was: {kept}")
 
 
 if __name__ == "__main__":

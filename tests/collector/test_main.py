@@ -133,6 +133,25 @@ def test_a_backup_without_a_collector_and_its_restore(site: Path, running: subpr
     assert len(kept[0].read_bytes()) == len(before)
 
 
+@pytest.mark.parametrize("damage", [b"", b"no ledger" * 1000])
+def test_a_damaged_ledger_is_kept_aside_and_restored(
+    damage: bytes, site: Path, running: subprocess.Popen[bytes]
+) -> None:
+    target = site.with_name("copy.duckdb")
+    assert command("backup", str(target), config=site).returncode == 0
+    running.kill()
+    running.wait(20)
+    ledger = site.parent / "state" / "ledger.duckdb"
+    ledger.write_bytes(damage)
+    done = command("restore", str(target), config=site)
+    assert done.returncode == 0, done.stderr
+    kept = [p for p in ledger.parent.iterdir() if p.name.startswith("ledger.duckdb.") and p.suffix != ".wal"]
+    assert [p.read_bytes() for p in kept] == [damage] or not damage
+    assert not ledger.with_name("ledger.duckdb.wal").exists()
+    with duckdb.connect(str(ledger), read_only=True) as restored:
+        assert restored.execute("SELECT count(*) FROM stream").fetchall() == [(0,)]
+
+
 def test_what_is_no_ledger_is_not_restored(site: Path) -> None:
     (site.parent / "junk").write_bytes(b"no ledger" * 1000)
     done = command("restore", str(site.parent / "junk"), config=site)

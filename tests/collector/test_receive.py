@@ -117,6 +117,8 @@ def test_keys_are_files_of_one_key_each_the_secret_one_closed(tmp_path: Path) ->
     with pytest.raises(keys.KeyFileError, match="chmod 600"):
         keys.read_secret(tmp_path / "k")
     with pytest.raises(keys.KeyFileError, match="keygen"):
+        keys.read_secret(tmp_path / "none")
+    with pytest.raises(keys.KeyFileError, match=r"copy the other side's \.pub file"):
         keys.read_public(tmp_path / "none")
     with pytest.raises(keys.KeyFileError, match="can't be written"):
         keys.generate(tmp_path / "none" / "k")

@@ -87,7 +87,7 @@ def test_the_walk_through_leads_to_energy_on_metrics(root: Path, tmp_path: Path)
     server.mkdir()
     machine.mkdir()
     on_server, on_machine = (
-        [line for line in lines if not line.startswith("pip")] for lines in blocks(root / "README.md")
+        [line for line in lines if not line.startswith(("pip", "scp"))] for lines in blocks(root / "README.md")
     )
     *prepare_server, run_collector = on_server
     *prepare_machine, check_agent, run_agent = on_machine
