@@ -1,0 +1,99 @@
+"""Who is there: hosts, pools, rooms, seats with their thin client, PCs; names tell what they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+PREFIX: Final = "sim-"
+TEACHING, OPEN, OFFICES = "teaching", "open", "offices"
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Desktops of one kind."""
+
+    name: str
+    desktops: int
+    vcpus: int = 4
+    memory: float = 8 * 2.0**30
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A room and what stands in it; ``use`` tells who comes, ``pool`` whose desktops its seats show."""
+
+    name: str
+    building: str
+    use: str
+    kind: str
+    model: str
+    count: int
+    basis: str
+    pool: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device, and where its figures come from (``basis``)."""
+
+    name: str
+    kind: str
+    model: str
+    room: str
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """The university. Devices are numbered hosts first, then room by room."""
+
+    hosts: tuple[Device, ...]
+    rooms: tuple[Room, ...]
+    devices: tuple[Device, ...]
+    pools: tuple[Pool, ...]
+
+
+POOLS: Final = (Pool("tp", 500), Pool("libre-service", 100), Pool("personnel", 150), Pool("distance", 120))
+OLDER_HOST: Final = 5
+"""The host of an older model, by its place."""
+
+
+def university() -> Places:
+    """Return the university: 6 hosts, 20 rooms of 25 seats, 100 open seats, 150 in offices, 300 PCs in 10 rooms."""
+    hosts = tuple(
+        Device(f"{PREFIX}host-{i + 1}", "host", f"simulated host {'A' if i == OLDER_HOST else 'B'}", "dc-1", "measured")
+        for i in range(6)
+    )
+    thin = "FUTRO S740"
+    rooms = [
+        Room(f"tp-{i:02d}", f"bat-{'abcd'[(i - 1) // 5]}", TEACHING, "thin_client", thin, 25, _metered(i, 2), "tp")
+        for i in range(1, 21)
+    ]
+    rooms += [Room(f"bu-{i}", "bu", OPEN, "thin_client", "t540", 25, "assumed", "libre-service") for i in range(1, 5)]
+    rooms += [
+        Room(f"adm-{i:02d}", "adm", OFFICES, "thin_client", thin, 15, "assumed", "personnel") for i in range(1, 11)
+    ]
+    rooms += [
+        Room(
+            f"pc-{i:02d}",
+            "bat-e" if i <= 8 else "adm",
+            TEACHING if i <= 8 else OFFICES,
+            "desktop",
+            "simulated tower",
+            30,
+            "measured" if i == 1 else "modelled",
+        )
+        for i in range(1, 11)
+    ]
+    devices = list(hosts)
+    for room in rooms:
+        short = "tc" if room.kind == "thin_client" else "pc"
+        for i in range(1, room.count + 1):
+            name = f"{PREFIX}{short}-{room.name.removeprefix('pc-') if short == 'pc' else room.name}-{i:02d}"
+            devices.append(Device(name, room.kind, room.model, room.name, room.basis))
+    return Places(hosts, tuple(rooms), tuple(devices), POOLS)
+
+
+def _metered(number: int, first: int) -> str:
+    return "measured" if number <= first else "assumed"
