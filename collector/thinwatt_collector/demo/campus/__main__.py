@@ -73,6 +73,9 @@ def main() -> int:
     began = time.monotonic()
     try:
         written = run(options.folder, options.seed, options.months, options.until or int(time.time()))
+    except KeyboardInterrupt:
+        print("thinwatt: stopped; nothing was kept", file=sys.stderr)
+        return 130
     except (LedgerError, OSError, ValueError) as error:
         print(f"thinwatt: {error}", file=sys.stderr)
         return 1

@@ -102,15 +102,22 @@ def write(
     if not stretches:
         raise ValueError(f"{first} lies behind the end: there is nothing to write")
     partial = path.with_name(path.name + ".partial")
-    for old in (partial, partial.with_name(partial.name + ".wal")):
-        old.unlink(missing_ok=True)
+    _remove(partial)
     ledger = open_ledger(f"duckdb:{partial}", MEMORY)
     try:
         written = _fill(ledger, campus, stretches, until, done)
-    finally:
         ledger.close()
-    partial.replace(path)
+        partial.replace(path)
+    except BaseException:
+        ledger.close()
+        _remove(partial)
+        raise
     return written
+
+
+def _remove(partial: Path) -> None:
+    for file in (partial, partial.with_name(partial.name + ".wal")):
+        file.unlink(missing_ok=True)
 
 
 def _fill(
