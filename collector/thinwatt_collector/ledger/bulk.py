@@ -86,6 +86,10 @@ def add(connection: duckdb.DuckDBPyConnection, series: Series, zone: str = "") -
             with suppress(duckdb.Error):
                 connection.execute("ROLLBACK")
             raise
+    except RuntimeError as error:
+        if str(error) == "Query interrupted":  # what the engine makes of Ctrl-C
+            raise KeyboardInterrupt from error
+        raise
     except duckdb.Error as error:
         raise LedgerError(f"the ledger refused a history: {str(error).splitlines()[0][:300]}") from error
     return int(np.count_nonzero(series.covered))
