@@ -24,9 +24,6 @@ from thinwatt_collector.receive import Message
 from thinwatt_collector.tallies import Reply, Tallies, refusal
 
 SECOND: Final = counting.SECOND
-FALL_TOLERANCE: Final = 1e-9
-LARGEST: Final = 1e18
-"""A counter beyond it is no counter: sums of a million of them would not stay finite."""
 WIDE_WORK: Final = 1 << 21
 """Values that frames with more slots than rows may grow to in one commit; further ones wait in the spools."""
 NEWCOMERS: Final = 64
@@ -206,7 +203,7 @@ class Booking:
             batch.ticks, batch.times, batch.matrix, stream["pos"][numbers], stream["t_pos"][numbers], state
         )
         utc = times + stream["offset"][numbers][:, None]
-        sound: NDArray[np.bool_] = self._sound(placed, columns) & ~counting.too_wide(utc)
+        sound: NDArray[np.bool_] = accept.sound(columns, placed.layout.counters) & ~counting.too_wide(utc)
         sound = sound & (times[:, 1] >= times[:, 0])
         work = counting.wide_work(utc, placed.layout.width)
         sound = sound & (work <= WIDE_WORK)
@@ -252,20 +249,6 @@ class Booking:
         for n, u, t in zip(streams.tolist(), latest.tolist(), last.tolist(), strict=True):
             agent, _, boot = fleet.stream_rows[n]
             fleet.past.add(agent, boot, u, t)
-
-    def _sound(self, placed: Placed, columns: Floats) -> NDArray[np.bool_]:
-        """Return which frames' counters rise; what falls by a rounding is held at what it was, in ``columns``."""
-        counters = columns[:, placed.layout.counters]
-        step = np.diff(counters, axis=2)
-        if not counters.size or (step.min() >= 0 and counters.min() >= 0 and counters.max() <= LARGEST):
-            return np.ones(len(columns), np.bool_)  # all of them, as nearly always; NaN holds no comparison
-        least = -FALL_TOLERANCE * np.abs(counters[:, :, 1:])
-        with np.errstate(invalid="ignore"):
-            held = (step >= least).all(axis=(1, 2))
-            if (step < 0).any():
-                columns[:, placed.layout.counters] = np.maximum.accumulate(counters, axis=2)
-            within = (counters.min(axis=(1, 2)) >= 0) & (counters.max(axis=(1, 2)) <= LARGEST)
-        return np.asarray(held & within)
 
     def _refuse(self, batch: Batch, which: Ints, reason: str, text: str) -> None:
         error = wire.WireError(reason, text)
