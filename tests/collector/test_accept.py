@@ -69,7 +69,7 @@ INF = float("inf")
 
 
 @pytest.mark.parametrize(
-    ("counter", "sound"),
+    "counter, sound",
     [
         ([0.0, 0.0, 5.0], True),
         ([3.0, 2.0, 5.0], False),
