@@ -15,6 +15,10 @@ NEW: Final = 0
 DUPLICATE: Final = 1
 HOLE: Final = 2
 
+FALL_TOLERANCE: Final = 1e-9
+LARGEST: Final = 1e18
+"""A counter beyond it is no counter: sums of a million of them would not stay finite."""
+
 Ticks = NDArray[np.int64]
 Times = NDArray[np.int64]
 
@@ -84,3 +88,41 @@ def rest_on_state(
         np.copyto(out[:, :, 1:], state[:, :, None], where=booked[:, None, :])
         np.copyto(when[:, 1:], position_time[:, None], where=booked)
     return when, out
+
+
+def sound(columns: NDArray[np.float64], counters: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which frames' counters rise from a number that is none too large; shape (frames,).
+
+    What falls by a rounding is held at what it was, in ``columns``.
+
+    Args:
+        columns: cumulative columns with the state in front, in one piece, shape (frames, columns, 1 + rows).
+        counters: which of the columns may not fall.
+    """
+    if _all_rise(columns, counters):
+        return np.ones(len(columns), np.bool_)  # as nearly always; NaN holds no comparison
+    ours = columns[:, counters]
+    least = -FALL_TOLERANCE * np.abs(ours[:, :, 1:])
+    with np.errstate(invalid="ignore"):
+        step = np.diff(ours, axis=2)
+        held = (step >= least).all(axis=(1, 2))
+        if (step < 0).any():
+            columns[:, counters] = np.maximum.accumulate(ours, axis=2)
+        within = (ours.min(axis=(1, 2)) >= 0) & (ours.max(axis=(1, 2)) <= LARGEST)
+    return np.asarray(held & within)
+
+
+def _all_rise(columns: NDArray[np.float64], counters: NDArray[np.intp]) -> bool:
+    """Say whether no counter falls or leaves its bounds; every number is compared with the next in memory, at once."""
+    if not len(counters) or not len(columns):
+        return True
+    rises = np.ones(columns.shape, np.bool_)
+    flat = columns.reshape(-1)
+    with np.errstate(invalid="ignore"):
+        np.greater_equal(flat[1:], flat[:-1], out=rises.reshape(-1)[:-1])
+        rises[:, :, -1] = True  # from the last row of a column to the first of the next is no step
+        gauges = np.ones(columns.shape[1], np.bool_)
+        gauges[counters] = False
+        rises[:, gauges] = True
+        first, last = columns[:, counters, 0], columns[:, counters, -1]
+        return bool(rises.all() and first.min() >= 0 and last.max() <= LARGEST)

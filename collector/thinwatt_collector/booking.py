@@ -7,7 +7,6 @@ the transaction fails the caller throws the fleet's streams away and reads them 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
@@ -25,9 +24,6 @@ from thinwatt_collector.receive import Message
 from thinwatt_collector.tallies import Reply, Tallies, refusal
 
 SECOND: Final = counting.SECOND
-FALL_TOLERANCE: Final = 1e-9
-LARGEST: Final = 1e18
-"""A counter beyond it is no counter: sums of a million of them would not stay finite."""
 WIDE_WORK: Final = 1 << 21
 """Values that frames with more slots than rows may grow to in one commit; further ones wait in the spools."""
 NEWCOMERS: Final = 64
@@ -47,14 +43,6 @@ class Intensity(Protocol):
         """Return intensity [g/J] and whether it is a fallback, each of shape (slots,)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """Where and how a stream was last heard in this step."""
-
-    route: bytes
-    version: int
-
-
 class Booking:
     """One commit: the arrays that grow while frames are counted, thrown away afterwards."""
 
@@ -63,8 +51,9 @@ class Booking:
         self._intensity, self._tallies = intensity, tallies
         self.energy: list[Energy] = []
         self.totals: list[Totals] = []
-        self.old_position: dict[int, int] = {}
-        self.heard: dict[int, Heard] = {}
+        self.moved: list[tuple[Ints, Ints]] = []
+        self.heard: dict[int, Message] = {}
+        self.newest: list[tuple[Ints, Ints, Ints]] = []
         self.replies: list[Reply] = []
         self.frames: Counter[str] = Counter()
         self.newcomers: Counter[str] = Counter()
@@ -72,8 +61,8 @@ class Booking:
         self.rows = 0
         self.refreshed: list[tuple[Ints, Ints, Floats, Ints]] = []
 
-    def run(self, frames: list[tuple[Message, int]], events: list[Event]) -> list[Reply]:
-        """Count ``frames`` (each with its wire version), commit, and return answers and refusals.
+    def run(self, frames: list[Message], events: list[Event]) -> list[Reply]:
+        """Count ``frames``, commit, and return answers and refusals.
 
         Raises:
             LedgerError: nobody knows whether it was committed.
@@ -90,11 +79,11 @@ class Booking:
         transaction = self._transaction(events)
         moved = transaction.moves.index if transaction.empty else self.ledger.commit(transaction)
         self._committed(transaction, moved)
-        return self.replies + self._answers(moved)
+        return self.replies + self._answers()
 
-    def _read_streams(self, frames: list[tuple[Message, int]]) -> None:
+    def _read_streams(self, frames: list[Message]) -> None:
         """Bring into memory the streams that are heard for the first time since the start."""
-        missing = self.fleet.missing({(m.agent, decode.stream_of(m)) for m, _ in frames})
+        missing = self.fleet.missing((m.agent, decode.stream_of(m)) for m in frames)
         if not missing:
             return
         rows = self.ledger.streams(missing)
@@ -112,8 +101,7 @@ class Booking:
         if not len(batch):
             return
         stream = self.fleet.stream
-        for i, number in enumerate(numbers.tolist()):
-            self.heard[number] = Heard(batch.messages[i].route, batch.version)
+        self.heard.update(zip(numbers.tolist(), batch.messages, strict=True))
         self._contacts(batch, numbers)
         position = stream["pos"][numbers]
         verdict = accept.judge(position, batch.after, batch.ticks[:, -1])
@@ -131,33 +119,40 @@ class Booking:
         if not ordered.all():
             self._refuse(batch, np.flatnonzero(~ordered), "bad_order", "ticks or times of the rows do not rise")
             batch = decode.part_of(batch, np.flatnonzero(ordered))
-        numbers = np.array([self._stream(batch, i) for i in range(len(batch))], np.int64)
+        numbers = self._numbers(batch)
         unfit = np.flatnonzero(numbers == UNFIT)
         if len(unfit):
             self._refuse(batch, unfit, "bad_schema", "the new schema of this stream lacks columns that the old one had")
         self.frames["postponed"] += int((numbers == POSTPONED).sum())
         return decode.part_of(batch, np.flatnonzero(numbers >= 0)), numbers[numbers >= 0]
 
-    def _stream(self, batch: Batch, i: int) -> int:
-        """Return the number of a frame's stream, its state in the frame's schema if it has new rows."""
-        fleet, agent, stream = self.fleet, batch.messages[i].agent, batch.streams[i]
-        try:
-            number = fleet.stream_id(agent, stream)
-        except KeyError:
-            self.newcomers[agent] += 1
-            if self.newcomers[agent] > NEWCOMERS:
-                return POSTPONED
-            number = self._new_stream(batch, i, agent, stream)
-        if fleet.stream_layout[number] != batch.schema:
-            position = fleet.stream["pos"][number]
-            if batch.after[i] <= position < batch.ticks[i, -1]:
-                try:
-                    fleet.move_to_schema(number, batch.schema)
-                except wire.WireError:
-                    return UNFIT
+    def _numbers(self, batch: Batch) -> Ints:
+        """Return the number of each frame's stream, their states in the frames' schema where rows are new."""
+        number_of, layouts = self.fleet.stream_id, self.fleet.stream_layout
+        numbers = []
+        for i, (message, stream) in enumerate(zip(batch.messages, batch.streams, strict=True)):
+            try:
+                number = number_of(message.agent, stream)
+            except KeyError:
+                number = self._new_stream(batch, i, message.agent, stream)
+            if number >= 0 and layouts[number] != batch.schema:
+                number = self._in_schema(batch, i, number)
+            numbers.append(number)
+        return np.array(numbers, np.int64)
+
+    def _in_schema(self, batch: Batch, i: int, number: int) -> int:
+        if batch.after[i] <= self.fleet.stream["pos"][number] < batch.ticks[i, -1]:
+            try:
+                self.fleet.move_to_schema(number, batch.schema)
+            except wire.WireError:
+                return UNFIT
         return number
 
     def _new_stream(self, batch: Batch, i: int, agent: str, stream: bytes) -> int:
+        self.newcomers[agent] += 1
+        if self.newcomers[agent] > NEWCOMERS:
+            return POSTPONED
+        self._remember()
         fleet = self.fleet
         base, last = int(batch.base[i]), int(batch.times[i, -1])
         pin = clock.first_pin(_contact(batch, i), last, fleet.past.newest(agent))
@@ -193,10 +188,11 @@ class Booking:
             number = int(numbers[i])
             fleet.set_pin(number, clock.renewed(fleet.pin(number), _contact(batch, i)))
         wall_skew = (received - batch.sent - batch.wall_offset).tolist()
-        for i in np.flatnonzero(live).tolist():
-            agent = batch.messages[i].agent
-            self._tallies.skew[agent] = wall_skew[i]
-            self._tallies.conflicts.hear(agent, batch.boot[i], batch.messages[i].received)
+        told, hear = self._tallies.skew, self._tallies.conflicts.hear
+        for message, boot, off, is_live in zip(batch.messages, batch.boot, wall_skew, live.tolist(), strict=True):
+            if is_live:
+                told[message.agent] = off
+                hear(message.agent, boot, message.received)
 
     def _count(self, batch: Batch, numbers: Ints) -> None:
         fleet = self.fleet
@@ -207,7 +203,7 @@ class Booking:
             batch.ticks, batch.times, batch.matrix, stream["pos"][numbers], stream["t_pos"][numbers], state
         )
         utc = times + stream["offset"][numbers][:, None]
-        sound: NDArray[np.bool_] = self._sound(placed, columns) & ~counting.too_wide(utc)
+        sound: NDArray[np.bool_] = accept.sound(columns, placed.layout.counters) & ~counting.too_wide(utc)
         sound = sound & (times[:, 1] >= times[:, 0])
         work = counting.wide_work(utc, placed.layout.width)
         sound = sound & (work <= WIDE_WORK)
@@ -233,28 +229,26 @@ class Booking:
             counted = counting.count(group, utc, columns, fleet.models(devices))
             self._enter(counted, numbers, devices, sources)
             self._refresh(counted, devices, utc[:, -1], batch)
-        for number, old in zip(numbers.tolist(), stream["pos"][numbers].tolist(), strict=True):
-            self.old_position.setdefault(number, old)
+        self.moved.append((numbers, stream["pos"][numbers]))
+        self.newest.append((numbers, utc[:, -1], batch.times[:, -1]))
         stream["pos"][numbers], stream["t_pos"][numbers] = batch.ticks[:, -1], batch.times[:, -1]
         stream["seen"][numbers] = self.now
         placed.rows["state"][places] = columns[:, :, -1]
-        for number, last, time in zip(numbers.tolist(), utc[:, -1].tolist(), batch.times[:, -1].tolist(), strict=True):
-            agent, _, boot = fleet.stream_rows[number]
-            fleet.past.add(agent, boot, last, time)
 
-    def _sound(self, placed: Placed, columns: Floats) -> NDArray[np.bool_]:
-        """Return which frames' counters rise; what falls by a rounding is held at what it was, in ``columns``."""
-        counters = columns[:, placed.layout.counters]
-        step = np.diff(counters, axis=2)
-        if not counters.size or (step.min() >= 0 and counters.min() >= 0 and counters.max() <= LARGEST):
-            return np.ones(len(columns), np.bool_)  # all of them, as nearly always; NaN holds no comparison
-        least = -FALL_TOLERANCE * np.abs(counters[:, :, 1:])
-        with np.errstate(invalid="ignore"):
-            held = (step >= least).all(axis=(1, 2))
-            if (step < 0).any():
-                columns[:, placed.layout.counters] = np.maximum.accumulate(counters, axis=2)
-            within = (counters.min(axis=(1, 2)) >= 0) & (counters.max(axis=(1, 2)) <= LARGEST)
-        return np.asarray(held & within)
+    def _remember(self) -> None:
+        """Enter the newest rows counted so far into what came before streams that begin."""
+        fleet, newest = self.fleet, self.newest
+        if not newest:
+            return
+        number, utc, time = (np.concatenate(column) for column in zip(*newest, strict=True))
+        newest.clear()
+        streams, at = np.unique(number, return_inverse=True)
+        latest, last = (np.full(len(streams), np.iinfo(np.int64).min) for _ in range(2))
+        np.maximum.at(latest, at, utc)
+        np.maximum.at(last, at, time)
+        for n, u, t in zip(streams.tolist(), latest.tolist(), last.tolist(), strict=True):
+            agent, _, boot = fleet.stream_rows[n]
+            fleet.past.add(agent, boot, u, t)
 
     def _refuse(self, batch: Batch, which: Ints, reason: str, text: str) -> None:
         error = wire.WireError(reason, text)
@@ -264,7 +258,10 @@ class Booking:
     def _gap_before(self, placed: Placed, numbers: Ints, places: Ints, begins: Ints) -> None:
         """Book the time between an agent's last row and the first row of its new stream as a gap."""
         stream = self.fleet.stream
-        for i in np.flatnonzero(stream["pos"][numbers] == 0).tolist():
+        begun = np.flatnonzero(stream["pos"][numbers] == 0).tolist()
+        if begun:
+            self._remember()
+        for i in begun:
             number = int(numbers[i])
             agent, _, boot = self.fleet.stream_rows[number]
             gap = self.fleet.past.gap(agent, boot, int(stream["base"][number]), int(begins[i]))
@@ -331,8 +328,13 @@ class Booking:
 
     def _transaction(self, events: list[Event]) -> Transaction:
         fleet = self.fleet
-        index = np.array(sorted(self.old_position, key=lambda n: fleet.stream_rows[n][:2]), np.int64)
-        old = np.array([self.old_position[n] for n in index.tolist()], np.int64)
+        self._remember()
+        first: dict[int, int] = {}
+        for numbers, positions in reversed(self.moved):
+            first.update(zip(numbers.tolist(), positions.tolist(), strict=True))
+        order = sorted(first, key=fleet.stream_rows.__getitem__)
+        index = np.array(order, np.int64)
+        old = np.array([first[n] for n in order], np.int64)
         return Transaction(
             moves=fleet.moves(index, old),
             energy=book.concat_energy(self.energy),
@@ -360,18 +362,17 @@ class Booking:
             tallies.frames["elsewhere"] += len(transaction.moves.index) - len(moved)
             fleet.forget_streams()
 
-    def _answers(self, moved: Ints) -> list[Reply]:
+    def _answers(self) -> list[Reply]:
         """Answer every stream that was heard with its position in the ledger."""
-        fleet, held = self.fleet, set(moved.tolist())
+        fleet = self.fleet
         if not fleet.stream.size:
-            return []
+            return []  # some position was moved by another collector: all are read again first
+        positions = fleet.stream["pos"][list(self.heard)].tolist()
         answers = []
-        for number, heard in self.heard.items():
-            if number in self.old_position and number not in held:
-                continue
-            position = int(fleet.stream["pos"][number])
-            answer = wire.Answer(fleet.stream_rows[number][1], position, self.now, heard.version)
-            answers.append(Reply(heard.route, wire.encode_answer(answer)))
+        for (number, message), position in zip(self.heard.items(), positions, strict=True):
+            stream = fleet.stream_rows[number][1]
+            answer = wire.Answer(stream, position, self.now, decode.version_of(message))
+            answers.append(Reply(message.route, wire.encode_answer(answer)))
         return answers
 
 

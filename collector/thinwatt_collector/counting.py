@@ -9,7 +9,9 @@ one covers it. What nothing covers stays a gap.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -84,11 +86,14 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of whole devices, row by row: place of its basis in :data:`WINNERS`, joules, seconds; (frames, devices, rows)."""
+    """Of whole devices, row by row: place of its basis in :data:`WINNERS`, and how to work it out.
+
+    ``count`` returns joules and covered seconds, (frames, devices, rows) each; a coarse one is asked only where a finer
+    one lacks something.
+    """
 
     basis: int
-    joules: Floats
-    covered: Floats
+    count: Callable[[], tuple[Floats, Floats]]
 
 
 def split(utc: Ints, values: Floats) -> tuple[Chunks, Floats]:
@@ -199,22 +204,25 @@ def _estimates(group: GroupLayout, series: Floats, ours: Floats, models: DeviceM
     """Return the estimates of whole devices that the columns allow, finest first."""
     sources = len(group.sources)
     joules, covered = series[:, :, :sources], series[:, :, sources:]
-    found = []
-    for meter in group.meters:
-        parts = list(meter)
-        found.append(Estimate(0, joules[:, :, parts].sum(axis=2), covered[:, :, parts].min(axis=2)))
-    if group.components:
-        parts = list(group.components)
+
+    def together(parts: tuple[int, ...]) -> tuple[Floats, Floats]:
+        if len(parts) == 1:
+            return joules[:, :, parts[0]], covered[:, :, parts[0]]
+        return joules[:, :, parts].sum(axis=2), covered[:, :, parts].min(axis=2)
+
+    def at_the_wall() -> tuple[Floats, Floats]:
+        j, c = together(group.components)
         base = np.zeros_like(models.base) if group.platform else models.base
-        c = covered[:, :, parts].min(axis=2)
-        wall = power.wall_from_components(
-            joules[:, :, parts].sum(axis=2), base[:, :, None] * c, models.efficiency[:, :, None]
-        )
+        wall = power.wall_from_components(j, base[:, :, None] * c, models.efficiency[:, :, None])
         known = np.isfinite(wall)
-        found.append(Estimate(1, np.where(known, wall, 0.0), np.where(known, c, 0.0)))
+        return np.where(known, wall, 0.0), np.where(known, c, 0.0)
+
+    found = [Estimate(0, partial(together, meter)) for meter in group.meters]
+    if group.components:
+        found.append(Estimate(1, at_the_wall))
     if group.cpu is not None and group.cpu_capacity is not None and group.load_covered is not None:
         at = [group.cpu, group.cpu_capacity, group.load_covered]
-        found.append(Estimate(2, *_load_model(at, ours, models)))
+        found.append(Estimate(2, lambda: _load_model(at, ours, models)))
     return found
 
 
@@ -233,23 +241,24 @@ def _winner(estimates: list[Estimate], elapsed: Floats, shape: tuple[int, ...]) 
         Places in :data:`WINNERS`, and joules of each, then seconds of each, shape (frames, devices, 2 × places, rows).
     """
     frames, devices, _, rows = shape
+    if not estimates:
+        return [], np.zeros((frames, devices, 0, rows))
+    finest, *coarser = estimates
+    joules, covered = finest.count()
+    lack = _lack(covered, elapsed[:, None]) if coarser else np.zeros(())
+    lack = _without_late(lack, covered, elapsed[:, None]) if lack.any() else lack
+    if not lack.any():
+        return [finest.basis], np.stack((joules, covered), axis=2)
     bases = sorted({e.basis for e in estimates})
     out = np.zeros((frames, devices, 2 * len(bases), rows))
-    if not estimates:
-        return bases, out
-    finest, *coarser = estimates
     place = bases.index(finest.basis)
-    out[:, :, place], out[:, :, len(bases) + place] = finest.joules, finest.covered
-    lack = _lack(finest.covered, elapsed[:, None]) if coarser else np.zeros(())
-    lack = _without_late(lack, finest.covered, elapsed[:, None]) if lack.any() else lack
-    if not lack.any():
-        return bases, out
+    out[:, :, place], out[:, :, len(bases) + place] = joules, covered
     frame, device = np.nonzero(lack.any(axis=-1))
     span = elapsed[frame]
     done = span - lack[frame, device]
     for estimate in coarser:
         place = bases.index(estimate.basis)
-        joules, covered = estimate.joules[frame, device], estimate.covered[frame, device]
+        joules, covered = (column[frame, device] for column in estimate.count())
         has = span - _lack(covered, span)
         adds = np.maximum(has - done, 0.0)
         out[frame, device, place] += _power(joules, covered) * adds
@@ -260,7 +269,10 @@ def _winner(estimates: list[Estimate], elapsed: Floats, shape: tuple[int, ...]) 
 
 def _lack(covered: Floats, elapsed: Floats) -> Floats:
     """Return the seconds of each row that no reading covers, the late ones of later rows counted; shapes (…, rows)."""
-    behind = np.cumsum(elapsed - covered, axis=-1)
+    missed = elapsed - covered
+    if missed.size and missed.max() < SLIVER:
+        return np.zeros_like(missed)  # no row lacks more than its own coverage does
+    behind = np.cumsum(missed, axis=-1)
     start = np.zeros((*behind.shape[:-1], 1))
     least = np.minimum.accumulate(np.concatenate((start, behind), axis=-1)[..., ::-1], axis=-1)[..., ::-1]
     lack = np.diff(least, axis=-1)

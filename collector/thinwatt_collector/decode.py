@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from thinwatt_agent import wire
 from thinwatt_collector.receive import Message
 
+_VERSION: Final = 2
 _STREAM: Final = slice(8, 24)
 _SCHEMA: Final = slice(40, 48)
+_USUAL: Final = b"tw" + bytes((wire.VERSION, wire.ROWS))
 TOGETHER: Final = 2 << 20
 """So many bytes of frames are worked on at a time: near the processor, and memory bounded whatever has come."""
 
@@ -82,6 +84,8 @@ def _dtype(columns: int, rows: int) -> np.dtype[np.void]:
 def checked(message: Message) -> tuple[int, int] | Rejected:
     """Return (version, kind) of a message whose prefix, size and checksum hold."""
     data = message.data
+    if data[:4] == _USUAL and wire.ROWS_OFFSET <= len(data) <= wire.MAX_MESSAGE and _holds(data):
+        return wire.VERSION, wire.ROWS
     try:
         version, kind = wire.kind_of(data)
         if kind not in (wire.ROWS, wire.HELLO):
@@ -89,28 +93,37 @@ def checked(message: Message) -> tuple[int, int] | Rejected:
         if kind == wire.ROWS:
             if len(data) < wire.ROWS_OFFSET:
                 raise wire.WireError("truncated", f"{len(data)} bytes are fewer than a header has")
-            if version >= 2 and zlib.crc32(memoryview(data)[8:]) != int.from_bytes(data[4:8], "little"):
+            if version >= 2 and not _holds(data):
                 raise wire.WireError("bad_checksum", "the checksum does not fit the bytes")
     except wire.WireError as error:
         return Rejected(message, bytes(16), error)
     return version, kind
 
 
-def shape_key(message: Message, version: int) -> tuple[bytes, int, int]:
-    """Return what frames must share to be read together: schema, length, version."""
-    return bytes(message.data[_SCHEMA]), len(message.data), version
+def _holds(data: bytes) -> bool:
+    return zlib.crc32(memoryview(data)[8:]) == int.from_bytes(data[4:8], "little")
 
 
 def stream_of(message: Message) -> bytes:
     """Return the stream id of a ``ROWS`` message."""
-    return bytes(message.data[_STREAM])
+    return message.data[_STREAM]
+
+
+def schema_of(message: Message) -> bytes:
+    """Return the schema id of a ``ROWS`` message."""
+    return message.data[_SCHEMA]
+
+
+def version_of(message: Message) -> int:
+    """Return the wire version of a message."""
+    return message.data[_VERSION]
 
 
 def batch_of(messages: Sequence[Message], width: int, version: int) -> tuple[Batch | None, list[Rejected]]:
     """Return the frames of one shape as arrays, and those whose header lies about it.
 
     Args:
-        messages: ``ROWS`` messages that share :func:`shape_key` and passed :func:`checked`.
+        messages: ``ROWS`` messages that share schema, length and version and passed :func:`checked`.
         width: number of columns of their schema.
         version: of the wire, shared.
     """
@@ -134,15 +147,15 @@ def batch_of(messages: Sequence[Message], width: int, version: int) -> tuple[Bat
         return None, rejected
     batch = Batch(
         messages=kept,
-        streams=[stream_of(m) for m in kept],
-        schema=bytes(messages[0].data[_SCHEMA]),
+        streams=table["stream"].tolist(),
+        schema=schema_of(messages[0]),
         version=version,
         after=after,
         base=table["base"].astype(np.int64),
         wall_offset=table["wall_offset"].astype(np.int64),
         sent=table["sent"].astype(np.int64),
         flags=table["flags"].copy(),
-        boot=[bytes(b) for b in table["boot"].tolist()],
+        boot=table["boot"].tolist(),
         ticks=ticks,
         times=table["times"].astype(np.int64),
         matrix=table["matrix"],
@@ -150,21 +163,22 @@ def batch_of(messages: Sequence[Message], width: int, version: int) -> tuple[Bat
     return batch, rejected
 
 
-def rounds(frames: Sequence[tuple[Message, int]]) -> list[dict[tuple[bytes, int, int], list[Message]]]:
-    """Return frames in rounds in which no agent stands twice, each round by :func:`shape_key`: first frames first.
+def rounds(frames: Iterable[Message]) -> list[dict[tuple[bytes, int, int], list[Message]]]:
+    """Return frames in rounds in which no agent stands twice, each by (schema, length, version): first frames first.
 
     So an agent's frames are counted in their order, its old streams before its new one: the gap between two streams
     is right only then.
     """
-    seen: Counter[str] = Counter()
-    found: list[dict[tuple[bytes, int, int], list[Message]]] = []
-    for message, version in frames:
-        turn = seen[message.agent]
-        seen[message.agent] += 1
+    seen: dict[str, int] = {}
+    found: list[defaultdict[tuple[bytes, int, int], list[Message]]] = []
+    for message in frames:
+        _, agent, data, _ = message
+        turn = seen.get(agent, 0)
+        seen[agent] = turn + 1
         if turn == len(found):
-            found.append({})
-        found[turn].setdefault(shape_key(message, version), []).append(message)
-    return found
+            found.append(defaultdict(list))
+        found[turn][data[_SCHEMA], len(data), data[_VERSION]].append(message)
+    return [dict(shapes) for shapes in found]
 
 
 def portions(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:

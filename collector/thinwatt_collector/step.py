@@ -30,7 +30,7 @@ class Step:
         self._hellos: dict[str, wire.Hello] = {}
         self._schemas: dict[bytes, wire.Schema] = {}
         self.fleet = Fleet(ledger.dimensions(), model_of, intensity.method)
-        self._frames: list[tuple[Message, int]] = []
+        self._frames: list[Message] = []
         self._events: list[Event] = []
         self.uncommitted_bytes = 0
         self.oldest_uncommitted: int | None = None
@@ -38,20 +38,19 @@ class Step:
 
     def take(self, messages: Iterable[Message]) -> list[Reply]:
         """Sort messages that arrived: frames wait for the commit, hellos are learnt, the rest is refused by name."""
-        replies = []
+        replies: list[Reply] = []
+        schemas = self.fleet.schemas
         for message in messages:
             found = decode.checked(message)
             if isinstance(found, Rejected):
                 replies.append(refusal(found, self.tallies))
-                continue
-            version, kind = found
-            if kind == wire.HELLO:
+            elif found[1] == wire.HELLO:
                 replies.extend(self._hello(message))
-            elif bytes(message.data[40:48]) not in self.fleet.schemas:
+            elif decode.schema_of(message) not in schemas:
                 error = wire.WireError("unknown_schema", "send the hello that describes these rows")
                 replies.append(refusal(Rejected(message, decode.stream_of(message), error), self.tallies))
             else:
-                self._frames.append((message, version))
+                self._frames.append(message)
                 self.uncommitted_bytes += len(message.data)
                 if self.oldest_uncommitted is None:
                     self.oldest_uncommitted = message.received

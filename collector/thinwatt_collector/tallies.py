@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from thinwatt_agent import wire
 from thinwatt_collector.decode import Rejected
 from thinwatt_collector.identity import Conflicts
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """Bytes for one connection."""
 
     route: bytes

@@ -63,3 +63,36 @@ def test_differences_count_new_rows_once_and_booked_rows_as_nothing(
             assert steps[4 - len(new) :].tolist() == np.diff(ends).tolist()
         assert when[frame, : 5 - len(new)].tolist() == [position[frame] * 7] * (5 - len(new))
         assert when[frame, 5 - len(new) :].tolist() == [times[frame, i] for i in new]
+
+
+INF = float("inf")
+
+
+@pytest.mark.parametrize(
+    "counter, sound",
+    [
+        ([0.0, 0.0, 5.0], True),
+        ([3.0, 2.0, 5.0], False),
+        ([-1.0, 0.0, 1.0], False),
+        ([0.0, float("nan"), 1.0], False),
+        ([0.0, 1.0, float("nan")], False),
+        ([0.0, 1.0, INF], False),
+        ([0.0, INF, INF], False),
+        ([0.0, 1.0, 1e18], True),
+        ([0.0, 1.0, 2e18], False),
+    ],
+)
+def test_a_counter_that_falls_or_is_no_number_costs_its_own_frame_only(counter: list[float], sound: bool) -> None:
+    """Gauges beside it may do what they like, and the next column may begin below where it ended."""
+    usual, gauge = [7.0, 8.0, 9.0], [5.0, float("nan"), -INF]
+    columns = np.array([[gauge, usual, usual], [gauge, usual, counter], [gauge, counter, gauge]])
+    counters = np.array([1, 2])
+    assert accept.sound(columns[:2], counters).tolist() == [True, sound]
+    assert accept.sound(columns[2:], np.array([1])).tolist() == [sound]
+    assert accept.sound(columns[2:], np.zeros(0, np.int64)).tolist() == [True]
+
+
+def test_what_falls_by_a_rounding_is_held() -> None:
+    columns = np.array([[[1e9, 1e9 - 1e-3, 1e9 + 1]], [[1.0, 0.9, 2.0]]])
+    assert accept.sound(columns, np.array([0])).tolist() == [True, False]
+    assert columns[0].tolist() == [[1e9, 1e9, 1e9 + 1]]

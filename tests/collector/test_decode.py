@@ -118,7 +118,7 @@ def test_an_agents_frames_are_read_in_their_order_and_no_agent_stands_twice_in_a
     old, new, other = Sender("a"), Sender("a"), Sender("b")
     sent = [old.frame(0, ROWS), other.frame(0, ROWS), old.frame(2, ROWS[:1]), new.frame(0, ROWS), new.frame(2, ROWS)]
     names = ["a", "b", "a", "a", "a"]
-    frames = [(message(data, name), 2) for data, name in zip(sent, names, strict=True)]
+    frames = [message(data, name) for data, name in zip(sent, names, strict=True)]
     rounds = decode.rounds(frames)
     taken = [[m.data for messages in r.values() for m in messages] for r in rounds]
     assert taken == [[sent[0], sent[1]], [sent[2]], [sent[3]], [sent[4]]]

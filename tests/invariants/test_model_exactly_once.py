@@ -234,7 +234,7 @@ def _answer_before_commit(patch: pytest.MonkeyPatch) -> World:
 
     def early(self: Booking, events: list[book.Event]) -> book.Transaction:
         transaction = work_out(self, events)
-        world.post(self._answers(transaction.moves.index))
+        world.post(self._answers())
         return transaction
 
     patch.setattr(Booking, "_transaction", early)
