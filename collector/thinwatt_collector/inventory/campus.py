@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from math import hypot, nan
 from typing import Final
@@ -16,10 +16,12 @@ from thinwatt_collector.inventory.profiles import Profile, profile, times
 from thinwatt_collector.inventory.tables import Inventory, Record
 from thinwatt_collector.models.devices import CLASSES
 from thinwatt_collector.models.energy import SLOT_SECONDS
-from thinwatt_collector.models.estimate import Cells, Estimate, estimate, interval, removed
+from thinwatt_collector.models.estimate import Cells, Estimate, deviation, estimate, interval, removed
+from thinwatt_collector.units import Ratio, scale
 
 YEAR: Final = timedelta(days=365).total_seconds()
 """8,760 h [s]."""
+KWH: Final = scale("kWh", "J")
 SAMPLE: Final = 10
 """As many devices of a model, spread over its rooms, tell most of what its devices have in common."""
 ZONE: Final = "FR"
@@ -86,6 +88,7 @@ class Campus:
         unknown: devices of no class, which no figure counts.
         tariffs: price [EUR/kWh] and its day, of the rooms that have one.
         factor: carbon's factor, in words.
+        method: that the factor was made by.
     """
 
     day: date
@@ -100,6 +103,7 @@ class Campus:
     advice: tuple[Advice, ...]
     tariffs: tuple[str, ...]
     factor: str
+    method: str
 
 
 def devices_on(inventory: Inventory, day: date) -> list[Device]:
@@ -149,15 +153,16 @@ def campus(inventory: Inventory, day: date, told: Mapping[str, float] | None = N
         day=day,
         energy=energy,
         carbon=fleet.range(found, intensity, spread),
-        price=fleet.range(found, tariff / 3.6e6, 0.0),
+        price=fleet.range(found, tariff / KWH, 0.0),
         measured=float(measured) / found.total if found.total else 0.0,
-        priced=float(found.energy @ (tariff > 0)) / found.total if found.total else 0.0,
+        priced=float(found.energy @ ~np.isnan(fleet.tariff)) / found.total if found.total else 0.0,
         unplaced=sum(d.count for d in known if inventory.on(day, "rooms", d.room) is None),
         unknown=sum(d.count for d in everything if d.kind not in CLASSES),
         groups=fleet.groups(found),
         advice=fleet.advice(found),
         tariffs=fleet.tariffs(),
         factor=words,
+        method=table.METHOD,
     )
 
 
@@ -194,7 +199,7 @@ class _Fleet:
             found.append(outer)
         return found
 
-    def _cells(self, profiles: list[Profile], pue: np.ndarray) -> Cells:
+    def _cells(self, profiles: list[Profile], pue: Ratio) -> Cells:
         errors: list[dict[str, float]] = []
         for d, p in zip(self.first, profiles, strict=True):
             # Where nobody says the place, each model stands for itself.
@@ -211,22 +216,14 @@ class _Fleet:
             around=_matrix(around),
         )
 
-    def range(self, found: Estimate, price: np.ndarray, spread: float) -> Range:
+    def range(self, found: Estimate, price: Ratio, spread: float) -> Range:
         """Return a total priced by cell, with the energy's own interval and the price's spread."""
-        priced = Cells(
-            energy=self.cells.energy * price,
-            devices=self.cells.devices,
-            loadings=self.cells.loadings,
-            own=self.cells.own,
-            meter=self.cells.meter,
-            around=self.cells.around,
-        )
-        kept = np.flatnonzero(price > 0)
+        priced = replace(self.cells, energy=self.cells.energy * price)
         total = float(found.energy @ price)
-        deviation = _deviation(priced, self.measured) if len(kept) else 0.0
-        return Range(total, *interval(total, hypot(deviation, spread * total)))
+        spread_of_energy = deviation(priced, self.measured)
+        return Range(total, *interval(total, hypot(spread_of_energy, spread * total)))
 
-    def intensity(self) -> tuple[np.ndarray, float, str]:
+    def intensity(self) -> tuple[Ratio, float, str]:
         """Return the carbon intensity by cell [g/J], its relative standard deviation, the factor in words."""
         slot = int(datetime(self._day.year, self._day.month, self._day.day, 12, tzinfo=UTC).timestamp() // SLOT_SECONDS)
         by_zone: dict[str, table.YearlyTable] = {}
@@ -290,10 +287,6 @@ class _Fleet:
         return tuple(sorted(ranked, key=lambda a: (-a.narrower, a.what, a.name)))
 
 
-def _deviation(cells: Cells, measured: np.ndarray) -> float:
-    return estimate_deviation(cells, measured)
-
-
 def _mean(same: Iterable[Device], told: Mapping[str, float]) -> float:
     """Return the mean of what the connected ones of a cell told, NaN if none told anything yet."""
     heard = [(told[d.name], d.count) for d in same if d.name in told and not np.isnan(told[d.name])]
@@ -301,7 +294,7 @@ def _mean(same: Iterable[Device], told: Mapping[str, float]) -> float:
     return sum(energy * n for energy, n in heard) / count if count else nan
 
 
-def _matrix(rows: list[dict[str, float]]) -> np.ndarray:
+def _matrix(rows: list[dict[str, float]]) -> Ratio:
     """Return a column for each name, in the order they came, shape (rows, names)."""
     names = {name: i for i, name in enumerate(dict.fromkeys(name for row in rows for name in row))}
     found = np.zeros((len(rows), len(names)))

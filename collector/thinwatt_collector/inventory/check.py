@@ -134,12 +134,16 @@ def _near(inventory: Inventory, kind: str, referred: Counter[tuple[str, str]]) -
         # The better one is what more refer to, then the longer, which tells more.
         keep, drop = sorted((one, other), key=lambda r: (-referred[kind, r.name], -len(r.name), r.name))
         users = referred[kind, drop.name]
-        elsewhere = f" and write {keep.name!r} in the {users} entries that name it" if users else ""
+        elsewhere = f", and write {keep.name!r} where it is named ({users}×)" if users else ""
         yield drop.entry.problem(
             "near-name",
             "name",
-            **{"value": drop.name, "other": keep.name, "where": keep.where},
-            **{"keep": keep.name, "drop": drop.name, "elsewhere": elsewhere},
+            value=drop.name,
+            other=keep.name,
+            where=keep.where,
+            keep=keep.name,
+            drop=drop.name,
+            elsewhere=elsewhere,
         )
 
 
@@ -167,9 +171,8 @@ def _factors(inventory: Inventory) -> Iterator[Problem]:
         if kind and "embodied" not in model.told:
             yield model.entry.problem("no-embodied", "name")
     for record in inventory.records("devices"):
-        models = inventory.tables["models"].get(record.text("model"))
-        if not record.text("class") and not (models and models[0].text("class")):
-            yield record.entry.problem("no-power", "class", value=record.text("model") or record.name)
+        if not record.text("class") and not record.text("model"):
+            yield record.entry.problem("no-power", "class", value=record.name)
     for kind in ("sites", "rooms"):
         for record in inventory.records(kind):
             yield from _zone_and_tariff(record)

@@ -25,12 +25,12 @@ ENGLISH: Final = MappingProxyType(
         ),
         "missing": ("{table} need {key!r}, and it is empty", "write {example}"),
         "text-wrong": ("{value!r} is no text", "write {example}"),
-        "choice-wrong": ("{value!r} is none of {known}{meant}", "write one of them"),
+        "choice-wrong": ("{value!r} is none of {known}", "write one of them"),
         "date-wrong": ("{value!r} is no date", "write 2025-01-31 or 31/01/2025"),
         "number-wrong": ("{value!r} is no {what}", "write {example}"),
         "number-range": ("{value} is out of range for a {what}: {low} to {high}", "write {example}"),
         "date-future": ("{value} lies in the future", "write the day it happened, or leave {key} empty until then"),
-        "date-order": ("{key} {value} lies before {other} {limit}", "correct one of the two"),
+        "date-order": ("{value} lies before {other} {limit}", "correct one of the two"),
         "before-model": (
             "bought on {value}, but its model {model!r} is on sale since {limit} only ({where})",
             "correct {key} here, or 'released' there",
@@ -42,12 +42,12 @@ ENGLISH: Final = MappingProxyType(
         ),
         "double": ("{value!r} stands in {where} too, for days in common", "remove one, or give both dates apart"),
         "near-name": (
-            "{value!r} and {other!r} ({where}) look like one of {table}",
+            "{value!r} and {other!r} ({where}) may be two names of one thing",
             "if they are one: keep {keep!r}, remove the line of {drop!r}{elsewhere}",
         ),
         "no-power": (
-            "nothing is known of the power of a {value!r} and it is of no known class",
-            "write its class, or its watts idle, active, sleep and off as a plug meter says",
+            "nothing tells what {value!r} is, so nothing is known of its power",
+            "write its model, or its class",
         ),
         "default-power": (
             "has the watts of an average {value!r}: no figure of this very model is known",
@@ -69,7 +69,9 @@ ENGLISH: Final = MappingProxyType(
 )
 """Message id → what is wrong, what to write."""
 
-NOTES: Final = frozenset({"default-power", "no-embodied", "no-tariff", "tariff-undated", "host-room-pue", "nowhere"})
+NOTES: Final = frozenset(
+    {"near-name", "default-power", "no-embodied", "no-tariff", "tariff-undated", "host-room-pue", "nowhere"}
+)
 """What an inventory can live with; the figures get better without."""
 
 

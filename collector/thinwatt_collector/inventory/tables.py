@@ -95,7 +95,7 @@ def choice(*known: str) -> Callable[[Any], str]:
     def read(cell: Any) -> str:
         word = str(cell).casefold().replace("-", "_").replace(" ", "_")
         if word not in known:
-            raise CellError("choice-wrong", value=cell, known=", ".join(known), meant=meant(word, known)[:60])
+            raise CellError("choice-wrong", value=cell, known=", ".join(known))
         return word
 
     return read

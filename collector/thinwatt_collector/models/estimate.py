@@ -92,6 +92,14 @@ def estimate(cells: Cells, measured: Counts, told: Joules) -> Estimate:
     return Estimate(energy, float(np.sqrt(_variance(cells, measured, precision))))
 
 
+def deviation(cells: Cells, measured: Counts) -> float:
+    """Return the standard deviation of the total with some devices measured [J].
+
+    With other ``energy`` (times a price by cell, say) the same errors count: it is then that of the sum in its unit.
+    """
+    return float(np.sqrt(_variance(cells, measured, _precision(cells, measured))))
+
+
 def removed(cells: Cells, measured: Counts, candidates: Sequence[tuple[NDArray[np.int64], Counts]]) -> Joules:
     """Return by how much the 95 % interval of the total gets narrower if more devices are measured.
 
