@@ -18,6 +18,7 @@ from thinwatt_agent import __version__
 from thinwatt_agent.keys import KeyFileError, generate, read_secret
 from thinwatt_collector import config, control, logs
 from thinwatt_collector.config import Config, ConfigError
+from thinwatt_collector.inventory import command as inventory
 from thinwatt_collector.ledger import LedgerError, open_ledger
 from thinwatt_collector.serve.api import tokens
 from thinwatt_collector.serve.api.privacy import ROLES
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     command("restore", "put a backup in place of the ledger, which is kept beside it", _restore).add_argument(
         "file", type=Path
     )
+    inventory.register(commands)
     return parser
 
 

@@ -10,6 +10,7 @@ import pytest
 from thinwatt_collector import data
 from thinwatt_collector.data import DataError, rows
 from thinwatt_collector.factors.table import COLUMNS as ELECTRICITY
+from thinwatt_collector.inventory import profiles
 from thinwatt_collector.models import devices
 from thinwatt_collector.models.devices import DeviceTable, supply
 
@@ -18,6 +19,7 @@ TABLES: dict[str, tuple[tuple[str, ...], str | dict[str, str]]] = {
     "devices": (DEVICES, dict(devices.UNITS)),
     "electricity": (ELECTRICITY, "g/J"),
     "supplies": (("kind", "level", "load"), "1"),
+    "times": (("class", "quantity"), dict(profiles.QUANTITIES)),
 }
 HEADER = "class,model,quantity,value,unit,valid_from,uncertainty,distribution,source\n"
 GOOD = "host,,idle,100,W,2024-01-01,10 %,uniform,a sheet\n"

@@ -43,6 +43,7 @@ class DeviceModel:
         u_meter: relative standard uncertainty of a wall or node meter's reading [1].
         u_component: of component counters brought to the wall [1].
         u_load: of the power by load [1].
+        u_states: of the power by state, shape (4,) [1].
         of: the hardware model whose rows were taken; "" for the default of the class.
         sources: of the numbers, by quantity.
     """
@@ -54,6 +55,7 @@ class DeviceModel:
     u_meter: float = np.nan
     u_component: float = np.nan
     u_load: float = np.nan
+    u_states: Ratio = field(default_factory=lambda: _unknown(4))
     of: str = ""
     sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -116,6 +118,7 @@ class DeviceTable:
             u_meter=_spread(found, "meter"),
             u_component=_spread(found, "components"),
             u_load=max((curve[q].uncertainty for q in AT_KNOTS if q in curve), default=np.nan),
+            u_states=np.array([_spread(found, state) for state in STATES]),
             of=named,
             sources={q: row.source for q, row in found.items()},
         )

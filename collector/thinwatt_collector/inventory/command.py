@@ -1,0 +1,97 @@
+"""``thinwatt-collector inventory check | example | estimate``: reads its arguments, writes what the others found."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thinwatt_collector.inventory.messages import Problem
+
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # has no public name
+
+
+def register(commands: Commands) -> None:
+    """Add the command and what stands behind it."""
+    text = "what stands where: check it, and estimate a year from it before the first agent"
+    inner = commands.add_parser("inventory", help=text, description=text).add_subparsers(required=True, metavar="WHAT")
+    for name, told, do in (
+        ("check", "find what is wrong in a folder, and say what to write", _check),
+        ("example", "write a small inventory with every column explained", _example),
+        ("estimate", "kWh, EUR and kgCO2e of a year from the inventory alone, and what to connect next", _estimate),
+    ):
+        command = inner.add_parser(name, help=told, description=told)
+        command.set_defaults(do=do)
+        command.add_argument("folder", type=Path)
+        if name != "example":
+            command.add_argument("--json", action="store_true", help="for programs")
+            command.add_argument("--day", type=date.fromisoformat, help="as of this day, 2025-01-31; else today")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _day(options: argparse.Namespace) -> date:
+    found: date = options.day or datetime.now(UTC).date()
+    return found
+
+
+def _errors(problems: Iterable[Problem]) -> int:
+    return sum(problem.severity == "error" for problem in problems)
+
+
+def _example(options: argparse.Namespace) -> int:
+    from thinwatt_collector.inventory.example import write
+
+    for path in write(options.folder):
+        _say(str(path))
+    _say(f"next: thinwatt-collector inventory check {options.folder}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from thinwatt_collector.inventory.check import check
+    from thinwatt_collector.inventory.page import counted
+
+    found = check(options.folder, _day(options))
+    errors = _errors(found)
+    if options.json:
+        _say(json.dumps([_plain(problem) for problem in found], ensure_ascii=False, indent=1))
+    else:
+        for problem in found:
+            _say(f"{problem.severity}: {problem}")
+        _say(f"{options.folder}: {counted(errors, 'error')}, {counted(len(found) - errors, 'note')}")
+    return 1 if errors else 0
+
+
+def _plain(problem: Problem) -> dict[str, Any]:
+    where = {"id": problem.id, "file": problem.file, "line": problem.line, "key": problem.key}
+    return {**where, "severity": problem.severity, "what": problem.what(), "remedy": problem.remedy()}
+
+
+def _estimate(options: argparse.Namespace) -> int:
+    from thinwatt_collector.inventory.campus import campus
+    from thinwatt_collector.inventory.check import whole
+    from thinwatt_collector.inventory.page import counted, document, page
+    from thinwatt_collector.inventory.tables import load
+
+    day = _day(options)
+    inventory, problems = load(options.folder)
+    if unread := [problem for problem in problems if problem.id == "folder"]:
+        raise FileNotFoundError(f"{options.folder}: {unread[0].what()}; {unread[0].remedy()}")
+    errors = _errors([*problems, *whole(inventory, day)])
+    found = campus(inventory, day)
+    if options.json:
+        _say(json.dumps({**document(found), "errors": errors}, ensure_ascii=False, indent=1))
+        return 0
+    _say(page(found))
+    if errors:
+        again = f"thinwatt-collector inventory check {options.folder}"
+        _say(f"\n{counted(errors, 'error')} in the inventory: the figures may be wrong by more than they say; {again}")
+    return 0

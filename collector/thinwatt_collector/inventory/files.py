@@ -1,0 +1,240 @@
+"""A folder's files to cells: TOML, and CSV as any office program writes it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import tomllib
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from thinwatt_agent.places import line_of, meant
+from thinwatt_collector.inventory.messages import Problem
+
+LIMIT: Final = 64 * 2**20
+"""A larger file is none that somebody wrote [B]."""
+TABLES: Final = (
+    *("establishments", "sites", "buildings", "rooms"),
+    *("pools", "models", "hosts", "seats", "devices"),
+)
+FRENCH: Final = {
+    "etablissements": "establishments",
+    "batiments": "buildings",
+    "salles": "rooms",
+    "groupes": "pools",
+    "modeles": "models",
+    "hotes": "hosts",
+    "places": "seats",
+    "appareils": "devices",
+    "postes": "devices",
+    "nom": "name",
+    "etablissement": "establishment",
+    "batiment": "building",
+    "salle": "room",
+    "groupe": "pool",
+    "modele": "model",
+    "classe": "class",
+    "place": "seat",
+    "nombre": "count",
+    "achat": "purchased",
+    "date_achat": "purchased",
+    "retrait": "retired",
+    "tarif": "tariff",
+    "date_tarif": "tariff_date",
+    "valide_du": "valid_from",
+    "valide_au": "valid_to",
+    "sortie": "released",
+    "repos": "idle",
+    "actif": "active",
+    "veille": "sleep",
+    "arret": "off",
+    "duree_de_vie": "lifetime",
+    "fabrication": "embodied",
+}
+"""Names of tables and columns as a French spreadsheet may have them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an entry stands.
+
+    Attributes:
+        file: in the folder.
+        first: its line in a CSV file; 0 in a TOML file, where ``text``, ``table`` and ``n`` tell it when asked.
+    """
+
+    file: str
+    first: int = 0
+    text: str = ""
+    table: str = ""
+    n: int = 0
+
+    def line(self, key: str = "") -> int:
+        """Return the line of a key of this entry, or of the entry."""
+        return self.first or line_of(self.text, (self.table, key) if key else (self.table,), self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of a CSV file, one table of a TOML file: cells by column; none is empty."""
+
+    table: str
+    cells: dict[str, Any]
+    origin: Origin
+
+    def problem(self, message: str, key: str = "", **fields: object) -> Problem:
+        """Return a problem of this entry."""
+        at = self.origin
+        return Problem(message, at.file, at.line(key), key, {"table": self.table, **fields})
+
+
+Found = tuple[list[Entry], list[Problem]]
+
+
+def read_folder(folder: Path) -> Found:
+    """Return the entries of all ``*.toml`` and ``*.csv`` of a folder, in the order of their names."""
+    try:
+        paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".toml", ".csv"))
+    except OSError as error:
+        return [], [Problem("folder", str(folder), 1, "", {"detail": f"no folder to read: {error.strerror}"})]
+    if not paths:
+        return [], [Problem("folder", str(folder), 1, "", {"detail": "no *.toml or *.csv in it"})]
+    entries: list[Entry] = []
+    problems: list[Problem] = []
+    for path in paths:
+        found, wrong = _read(path)
+        entries += found
+        problems += wrong
+    return entries, problems
+
+
+def _read(path: Path) -> Found:
+    limit = f"{LIMIT // 2**20} MiB"
+    try:
+        if path.stat().st_size > LIMIT:
+            return [], [Problem("file-unread", path.name, 1, "", {"detail": "it is too large", "limit": limit})]
+        data = path.read_bytes()
+    except OSError as error:
+        return [], [Problem("file-unread", path.name, 1, "", {"detail": error.strerror, "limit": limit})]
+    return (parse_toml if path.suffix.lower() == ".toml" else parse_csv)(data, path.name)
+
+
+def plain(name: str) -> str:
+    """Return a name without accents and capitals, of letters, digits and underscores.
+
+    >>> plain(" Durée de vie "), plain("Bât. B")
+    ('duree_de_vie', 'bat_b')
+    """
+    bare = "".join(c for c in unicodedata.normalize("NFKD", name.casefold()) if not unicodedata.combining(c))
+    return "_".join(re.findall(r"\w+", bare.replace("_", " ")))
+
+
+def _name(written: str) -> str:
+    found = plain(written)
+    return FRENCH.get(found, found)
+
+
+def _decode(data: bytes, file: str) -> tuple[str, list[Problem]]:
+    marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+    encoding = marks.get(data[:2], "utf-8-sig")
+    for attempt in (encoding, "cp1252"):
+        try:
+            return _lines(data.decode(attempt)), []
+        except UnicodeDecodeError:
+            continue
+    text = _lines(data.decode("cp1252", errors="replace"))
+    line = text[: text.find("\ufffd")].count("\n") + 1
+    return text, [Problem("encoding", file, line, "", {})]
+
+
+def _lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def parse_csv(data: bytes, file: str) -> Found:
+    """Return the entries of a CSV file, whose name tells the table. Any bytes will do.
+
+    The delimiter is the one of ``;``, tab and ``,`` that the first line has most of; a line ``sep=;`` above it counts.
+    """
+    table = _name(Path(file).stem)
+    if table not in TABLES:
+        return [], [Problem("table-unknown", file, 1, "", {"value": Path(file).stem, "meant": meant(table, TABLES)})]
+    text, problems = _decode(data, file)
+    head = text.split("\n", 1)[0]
+    delimiter = max(";\t,", key=head.count)
+    if told := re.fullmatch(r"\"?sep=(.)\"?", head.strip(" ")):
+        delimiter = told[1] if told[1] not in '"\n' else ";"
+    return _entries(_rows(text, delimiter, file, problems), table, file, delimiter, bool(told), problems)
+
+
+def _rows(text: str, delimiter: str, file: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
+    """Yield first line and cells of every row that is not empty."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    line = 1
+    try:
+        for cells in reader:
+            if any(cell.strip() for cell in cells):
+                yield line, [_tidy(cell) for cell in cells]
+            line = reader.line_num + 1
+    except csv.Error as error:
+        problems.append(Problem("csv-broken", file, line, "", {"detail": error}))
+
+
+def _tidy(cell: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", cell).split())
+
+
+def _entries(
+    rows: Iterator[tuple[int, list[str]]],
+    table: str,
+    file: str,
+    delimiter: str,
+    told: bool,
+    problems: list[Problem],
+) -> Found:
+    if told:
+        next(rows, None)
+    line, head = next(rows, (1, []))
+    columns = [_name(cell) for cell in head]
+    for i, column in enumerate(columns):
+        if column and column in columns[:i]:
+            problems.append(Problem("column-double", file, line, column, {}))
+    found = []
+    for at, cells in rows:
+        if len(cells) > len(columns) and any(cells[len(columns) :]):
+            fields: dict[str, object] = {"found": len(cells), "wanted": len(columns), "delimiter": delimiter}
+            problems.append(Problem("cells-too-many", file, at, "", fields))
+        named = {c: cell for c, cell in zip(columns, cells, strict=False) if c and cell}
+        found.append(Entry(table, named, Origin(file, at)))
+    return found, problems
+
+
+def parse_toml(data: bytes, file: str) -> Found:
+    """Return the entries of a TOML file: ``[[rooms]]`` and so on, several tables if you like. Any bytes will do."""
+    text, problems = _decode(data, file)
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
+        told = re.search(r"at line (\d+)", str(error))
+        line = int(told[1]) if told else 1
+        return [], [*problems, Problem("toml-broken", file, line, "", {"detail": error})]
+    entries: list[Entry] = []
+    for written, content in document.items():
+        table, line = _name(written), line_of(text, (written,))
+        if table not in TABLES:
+            fields: dict[str, object] = {"value": written, "meant": meant(table, TABLES)}
+            problems.append(Problem("table-unknown", file, line, "", fields))
+        elif not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
+            problems.append(Problem("table-shape", file, line, "", {"value": written}))
+        else:
+            origins = (Origin(file, 0, text, written, n) for n in range(len(content)))
+            entries += [Entry(table, _cells(one), at) for one, at in zip(content, origins, strict=True)]
+    return entries, problems
+
+
+def _cells(one: dict[str, Any]) -> dict[str, Any]:
+    return {_name(key): _tidy(cell) if isinstance(cell, str) else cell for key, cell in one.items() if cell != ""}
