@@ -186,7 +186,8 @@ def split(start: Seconds, end: Seconds, delta: NDArray[np.float64], width: float
     interval = np.repeat(np.arange(len(first)), pieces)
     number = np.arange(len(interval)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     slot = first[interval] + number
-    lasted = np.minimum(end[interval], (slot + 1) * width) - np.maximum(start[interval], slot * width)
+    # A time of less than a tick before a slot divides to its very edge: nothing lasts less than no time.
+    lasted = np.maximum(np.minimum(end[interval], (slot + 1) * width) - np.maximum(start[interval], slot * width), 0.0)
     span = end[interval] - start[interval]
     share = np.where(span > 0, lasted / np.where(span > 0, span, np.nan), 1.0)
     parts = delta[interval] * share.reshape(share.shape + (1,) * (np.ndim(delta) - 1))

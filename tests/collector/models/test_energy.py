@@ -126,6 +126,12 @@ def test_an_interval_at_the_edge_of_a_slot() -> None:
     assert shares.delta.tolist() == [1.0, 2.0, 2.0, 2.0]
 
 
+def test_an_interval_a_denormal_before_the_epoch_lasts_no_less_than_no_time() -> None:
+    shares = energy.split(np.array([-5e-324]), np.array([-5e-324]), np.array([1.0]))
+    assert shares.seconds.tolist() == [0.0]
+    assert shares.delta.tolist() == [1.0]
+
+
 def test_an_interval_that_ends_before_it_begins_is_refused() -> None:
     with pytest.raises(ValueError, match="start and end"):
         energy.split(np.array([2.0]), np.array([1.0]), np.array([1.0]))
