@@ -135,7 +135,7 @@ def test_an_unknown_path_says_what_there_is(start: Start) -> None:
 def test_the_index_links_to_the_pages(start: Start) -> None:
     _, headers, body = ask(start(), "/")
     assert headers["content-type"].startswith("text/html")
-    assert all(f'href="{path}"'.encode() in body for path in ("/metrics", "/healthz", "/readyz"))
+    assert all(f'href="{path}"'.encode() in body for path in ("/metrics", "/readyz"))
 
 
 def test_ready_and_alive_are_two_things(start: Start, source: Stub) -> None:

@@ -7,7 +7,8 @@ import { back, periods, written } from "/page/times.js";
 import { current, figure, moment, named, number, percent, preferred, rounded, signed, t, take } from "/page/words.js";
 
 const EVERY = 60000;
-const SECONDS = 3600000;
+const HOUR = 3600000;
+const DAY = 24 * HOUR;
 let simulated = null;
 let zone = "UTC";
 let running = false;
@@ -21,6 +22,9 @@ const shown = (text) => named("class", text);
 function total(list, of) {
   return list.length && list.every((row) => row[of] !== null && row[of] !== undefined) ? sum(list, of) : null;
 }
+
+// Without a token the last hour of endpoints is missing; what is compared ends as much earlier.
+const lag = (period) => (!token() && period.end - period.begin > 2 * HOUR ? HOUR : 0);
 
 function kind(fleet, month) {
   const count = { true: 0, false: 0 };
@@ -42,7 +46,8 @@ function power(fleet) {
   if (classes.length) {
     parts.push(element("p", { class: "big", id: "power-now" }, figure(sum(classes, "watts"), "W")));
     parts.push(element("dl", { class: "pairs" }, ...classes.flatMap((row) => [element("dt", {}, shown(row.class)), element("dd", {}, figure(row.watts, "W"))])));
-  } else parts.push(element("p", { class: "big" }, t("unknown")), element("p", { class: "muted" }, t("power.none")));
+  } else parts.push(element("p", { class: "big dim" }, t("unknown")), element("p", { class: "muted" }, t("power.none")));
+  if (fleet.agents) parts.push(element("p", {}, t("agents", { n: fleet.agents.known, silent: number(fleet.agents.silent) })));
   fill("power", ...parts, how("power", t("power.how")));
 }
 
@@ -67,17 +72,17 @@ function certain(month) {
   fill("certain", ...parts, how("basis", t("basis.how")));
 }
 
-function compared(period, now, then, since) {
-  const first = written(period.then[0]);
-  const day = moment(`${first}Z`, { day: "numeric", month: "long", year: "numeric" }, "UTC");
-  const before = total(then, "kwh");
-  const incomplete = since && new Date(since) > new Date(then[0]?.begin ?? since);
-  const late = !then.length || then[0].begin.slice(0, 10) > first.slice(0, 10) || incomplete;
-  if (late || before === null || now === null || before === 0) return element("p", { class: "muted" }, t("then.none", { day }));
+// The rows of last year begin a day before what is compared: only where that day has some is the part known whole.
+function compared(period, now, then) {
+  const first = written(period.then[0]).slice(0, 10);
+  const day = moment(`${first}T00:00:00Z`, { day: "numeric", month: "long", year: "numeric" }, "UTC");
+  const before = total(then.filter((row) => row.begin.slice(0, 10) >= first), "kwh");
+  const whole = then.length > 0 && then[0].begin.slice(0, 10) < first;
+  if (!whole || !before || now === null) return element("p", { class: "muted" }, t("then.none", { day }));
   return element("p", {}, element("strong", {}, signed(now / before - 1)), ` ${t(`then.${period.name}`, { day, energy: figure(before, "kWh") })}`);
 }
 
-function card(period, found, then, since) {
+function card(period, found, then) {
   const list = mine(found.rows);
   const [kwh, low, high] = ["kwh", "kwh_low", "kwh_high"].map((name) => total(list, name));
   const eur = total(list, "eur");
@@ -91,7 +96,7 @@ function card(period, found, then, since) {
       ...(eur === null ? [] : [element("dt", {}, t("cost")), element("dd", {}, figure(eur, "€"))]),
       element("dt", {}, t("carbon")), element("dd", {}, figure(kg, "kgCO2e")),
       element("dt", {}, t("carbon.interval")), element("dd", {}, kg === null ? t("unknown") : `${rounded(total(list, "kgco2e_low"))} – ${figure(total(list, "kgco2e_high"), "kgCO2e")}`)),
-    compared(period, kwh, mine(then?.rows ?? []), since),
+    compared(period, kwh, mine(then?.rows ?? [])),
     how(`period-${period.name}`, [t("period.how"), t(`period.how.${period.name}`), factors.join(" "), eur === null ? t("cost.none") : t("cost.how")].join(" ")),
   ];
   return element("article", { class: "card" }, ...parts);
@@ -133,7 +138,7 @@ function week(found) {
     if (row.kwh === null) continue;
     const local = new Date(`${row.begin.slice(0, 19)}Z`);
     const key = ((local.getUTCDay() + 6) % 7) * 24 + local.getUTCHours();
-    const hours = (new Date(row.end) - new Date(row.begin)) / SECONDS;
+    const hours = (new Date(row.end) - new Date(row.begin)) / HOUR;
     cells.set(key, [...(cells.get(key) ?? []), row.kwh / hours]);
   }
   const days = [...Array(7).keys()].map((n) => moment(`2024-01-0${n + 1}T00:00:00Z`, { weekday: "short" }, "UTC"));
@@ -196,23 +201,26 @@ async function show() {
   const cards = [];
   for (const period of [today, thisMonth, thisYear]) {
     if (period.end <= period.begin) continue; // the first minutes of a day
-    const [found, then] = await Promise.all([span(period.begin, period.end, period.grain, ""), span(...period.then, period.grain, "")]);
-    cards.push(card(period, found, then, fleet.since));
+    const [found, then] = await Promise.all([span(period.begin, period.end, period.grain, ""), span(new Date(period.then[0] - DAY), new Date(period.then[1] - lag(period)), "day", "")]);
+    cards.push(card(period, found, then));
   }
   fill("periods", ...cards);
-  const hour = (date) => new Date(Math.floor(date / SECONDS) * SECONDS);
-  const [begin, end] = [hour(back(zone, { days: 1 })), hour(today.end)];
+  const hour = (date) => new Date(Math.floor(date / HOUR) * HOUR);
+  const [begin, end] = [hour(back(zone, { days: 1 })), hour(today.end - (token() ? 0 : HOUR))];
   stacked("day", t("day.title"), await span(begin, end, "hour", "class"), await span(begin, end, "hour", ""), "kW",
-    (row, name) => row[name] / ((new Date(row.end) - new Date(row.begin)) / SECONDS), (at) => moment(at, { hour: "2-digit", minute: "2-digit" }, zone));
+    (row, name) => row[name] / ((new Date(row.end) - new Date(row.begin)) / HOUR), (at) => moment(at, { hour: "2-digit", minute: "2-digit" }, zone));
   const far = back(zone, { months: 11 });
   stacked("year", t("year.title"), await span(far, today.end, "month", "class"), await span(far, today.end, "month", ""), "kWh",
     (row, name) => row[name], (at) => moment(at, { month: "short", year: "2-digit" }, zone));
   week(await span(hour(back(zone, { days: 28 })), end, "hour", ""));
   health(await rows("coverage", { begin: written(back(zone, { days: 7 })), end: written(today.end), grain: "day", zone }), fleet, token() ? await ask("agents", { limit: 1000 }).catch(() => null) : null);
-  await places((by) => span(thisMonth.begin, thisMonth.end, "month", by), mine);
-  advice(await ask("estimate"));
-  const version = (await ask("openapi.json")).info.version;
-  document.getElementById("foot").textContent = t("foot", { version });
+  // What this collector's API has: an older one knows no places and no estimate.
+  const known = await ask("openapi.json");
+  const by = known.paths["/api/v1/energy"] ?? known.paths["/energy"];
+  await places(JSON.stringify(by).includes("building") ? (levels) => span(thisMonth.begin, thisMonth.end, "month", levels) : null, mine);
+  const hasInventory = Object.keys(known.paths).some((path) => path.endsWith("/me")) && (await ask("me")).inventory;
+  advice(hasInventory ? await ask("estimate") : null);
+  document.getElementById("foot").textContent = t("foot", { version: known.info.version });
   document.getElementById("updated").textContent = t("updated", { time: moment(new Date().toISOString(), { dateStyle: "long", timeStyle: "short" }, zone), zone });
 }
 

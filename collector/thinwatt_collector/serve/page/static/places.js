@@ -1,6 +1,5 @@
 // The table of places: site, building, room. Hidden where the API knows no places yet.
 
-import { ApiError } from "/page/api.js";
 import { element, fill, how, table } from "/page/parts.js";
 import { figure, t } from "/page/words.js";
 
@@ -8,14 +7,9 @@ const LEVELS = ["site", "building", "room"];
 
 export async function places(asked, mine) {
   const section = document.getElementById("places-section");
-  let found;
-  try {
-    found = await asked(LEVELS.join(","));
-  } catch (error) {
-    if (!(error instanceof ApiError) || error.status !== 400) throw error;
-    section.hidden = true;
-    return;
-  }
+  section.hidden = asked === null;
+  if (asked === null) return;
+  const found = await asked(LEVELS.join(","));
   const list = mine(found.rows).filter((row) => LEVELS.some((level) => row[level]));
   section.hidden = list.length === 0;
   fill("places", ...branches(list, 0, "place"), how("places", t("places.how")));

@@ -1,0 +1,150 @@
+"""The page in the Chromium of Debian: both languages, three widths, light and dark, with what axe-core finds."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from hatch_build import UnreachableError, fetch
+from tests.collector.serve.api.conftest import SOURCES, Campus, Shelf, application, served
+from tests.peers.conftest import Peer
+from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
+
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+AXE = "4.14.1", "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
+VIEWS = [(360, "light"), (360, "dark"), (768, "light"), (768, "dark"), (1280, "light"), (1280, "dark")]
+
+
+@pytest.fixture(scope="module")
+def axe(request: pytest.FixtureRequest) -> str:
+    """The source of axe-core, kept in pytest's cache."""
+    folder = Path(request.config.cache.mkdir("axe-core")) if request.config.cache else Path(".pytest_cache")
+    try:
+        fetch("axe-core", *AXE, ["axe.min.js"], folder)
+    except UnreachableError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+    return (folder / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """Two hosts and six PCs that are real, and a host that is made up: three days up to now."""
+    folder = tmp_path_factory.mktemp("page")
+    ledger = DuckDBLedger(folder / "ledger.duckdb")
+    for number, name, basis in SOURCES:
+        ledger._connection.execute("INSERT INTO source VALUES (?, ?, '', 'wall', ?)", [number, name, basis])
+    campus = Campus(ledger)
+    now = int(time.time())
+    slots = range(now // 900 - 3 * 96, now // 900, 4)
+    for n in range(2):
+        campus.energy(campus.device(f"host-{n}", "host", "R650"), slots, 180_000.0, source=0)
+    campus.energy(campus.device("host-x", "host", "R650", simulated=True), slots, 7_200_000.0, source=0)
+    for n in range(6):
+        campus.energy(campus.device(f"pc-{n}", "desktop", "OptiPlex"), slots, 18_000.0, bias=900.0)
+    with served(application(Shelf(ledger), folder / "tokens.toml", "public", [now])) as found:
+        yield found
+    ledger.close()
+
+
+@pytest.fixture(scope="module")
+def browser(peer: Peer) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=peer("chromium"), args=ARGUMENTS)
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What the console said, and the hosts asked that are not ours."""
+    return []
+
+
+def opened(browser: Browser, base: str, said: list[str], **options: Any) -> Page:
+    page = browser.new_context(bypass_csp=False, **options).new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda r: None if r.url.startswith((base, "data:")) else said.append(r.url))
+    page.goto(base)
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
+    return page
+
+
+def base_of(client: httpx.Client) -> str:
+    return str(client.base_url).rstrip("/")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["fr-FR", "en-GB"])
+def test_it_is_clean_at_every_width_in_light_and_dark(
+    browser: Browser, client: httpx.Client, axe: str, said: list[str], language: str
+) -> None:
+    for width, scheme in VIEWS:
+        view = {"width": width, "height": 900}
+        page = opened(browser, base_of(client), said, viewport=view, color_scheme=scheme, locale=language)
+        assert page.locator("html").get_attribute("lang") == language[:2]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.locator("canvas").count() == 3
+        # In an isolated world of the test's own: the page's policy stays as strict as it is.
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        wrong = [(v["id"], [n["html"][:120] for n in v["nodes"]]) for v in found["violations"]]
+        assert wrong == [], f"{width} px, {scheme}"
+        page.context.close()
+    assert said == []
+
+
+def test_its_numbers_are_those_of_the_api_and_made_up_ones_stand_apart(
+    browser: Browser, client: httpx.Client, said: list[str]
+) -> None:
+    page = opened(browser, base_of(client), said, locale="fr-FR", timezone_id="Asia/Tokyo")
+
+    def booked(simulated: str) -> float:
+        answer = client.get("/api/v1/energy", params={"by": "", "simulated": simulated, "zone": "Europe/Paris"})
+        return float(answer.json()["rows"][0]["kwh"])
+
+    def shown() -> float:
+        return float(page.locator("#kwh-today").get_attribute("data-kwh") or "nan")
+
+    assert shown() == pytest.approx(booked("false"))
+    assert "Chiffres réels" in page.locator("#kind-mark").inner_text()
+    page.get_by_role("button", name="Simulés").click()
+    page.wait_for_function(
+        "parseFloat(document.querySelector('#kwh-today').dataset.kwh) > 0.9 * " + str(booked("true"))
+    )
+    assert shown() == pytest.approx(booked("true"))
+    assert page.locator("#kind-mark").inner_text().startswith("Simulé")
+    assert said == []
+    page.context.close()
+
+
+def test_it_is_reached_by_keyboard_and_speaks_the_language_that_is_chosen(
+    browser: Browser, client: httpx.Client, said: list[str]
+) -> None:
+    page = opened(browser, base_of(client), said, locale="fr-FR")
+    reached = []
+    for _ in range(5):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.textContent.trim()"))
+    assert reached[:4] == ["Aller au contenu", "FR", "EN", "Accès technique"]
+    page.get_by_role("button", name="EN", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("html[data-ready=en]")
+    assert page.evaluate("document.activeElement.textContent.trim()") == "EN"
+    assert page.get_by_role("heading", level=1).inner_text() == "Energy of the desktops"
+    assert not re.search(r"Aujourd|Puissance|Énergie", page.locator("main").inner_text())
+    assert said == []
+    page.context.close()
