@@ -49,7 +49,7 @@ def fetch(package: str, version: str, integrity: str, files: list[str], folder: 
     names = [Path(path).name for path in files]
     if stamp.is_file() and stamp.read_text() == pinned and all((folder / name).is_file() for name in names):
         return
-    registry = os.environ.get("npm_config_registry") or "https://registry.npmjs.org"
+    registry = os.environ.get("npm_config_registry") or "https://registry.npmjs.org"  # noqa: SIM112  # npm's spelling
     url = f"{registry.rstrip('/')}/{package}/-/{package.rpartition('/')[2]}-{version}.tgz"
     if not url.startswith(("https://", "http://")):
         raise ValueError(f"npm_config_registry: {registry!r} is no http address")

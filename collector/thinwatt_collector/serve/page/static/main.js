@@ -235,6 +235,7 @@ async function refresh() {
     await show();
     trouble.hidden = true;
     document.documentElement.dataset.ready = current();
+    document.documentElement.dataset.shows = simulated;
   } catch (error) {
     const refused = error instanceof ApiError && error.status === 401;
     trouble.textContent = refused ? t("trouble.token") : t("trouble", { text: `${error.message} ${error.remedy ?? ""}` });

@@ -32,7 +32,7 @@ export function interval(low, high, unit) {
 export function table(caption, heads, lines) {
   const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
   const body = lines.map((line) => element("tr", {}, ...line.map((text, n) => (n ? element("td", {}, text) : element("th", { scope: "row" }, text)))));
-  return element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
+  return element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
     element("table", {}, element("caption", { class: "unseen" }, caption), element("thead", {}, head), element("tbody", {}, ...body)));
 }
 
