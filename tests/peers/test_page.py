@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from hatch_build import UnreachableError, fetch
 from tests.collector.serve.api.conftest import SOURCES, Campus, Shelf, application, served
@@ -29,7 +29,7 @@ VIEWS = [(360, "light"), (360, "dark"), (768, "light"), (768, "dark"), (1280, "l
 @pytest.fixture(scope="module")
 def axe(request: pytest.FixtureRequest) -> str:
     """The source of axe-core, kept in pytest's cache."""
-    folder = Path(request.config.cache.mkdir("axe-core")) if request.config.cache else Path(".pytest_cache")
+    folder = Path(request.config.cache.mkdir("axe-core"))
     try:
         fetch("axe-core", *AXE, ["axe.min.js"], folder)
     except UnreachableError as error:
@@ -143,5 +143,60 @@ def test_it_is_reached_by_keyboard_and_speaks_the_language_that_is_chosen(
     assert page.evaluate("document.activeElement.textContent.trim()") == "EN"
     assert page.get_by_role("heading", level=1).inner_text() == "Energy of the desktops"
     assert not re.search(r"Aujourd|Puissance|Énergie", page.locator("main").inner_text())
+    assert said == []
+    page.context.close()
+
+
+ESTIMATE = {
+    "devices": 700,
+    "agents": 6,
+    "energy": {"kwh": 52_000.0, "kwh_low": 30_000.0, "kwh_high": 80_000.0},
+    "advice": [
+        {
+            "site": "Saint-Jean",
+            "building": "Bât. B",
+            "room": "B305",
+            "class": "desktop",
+            "model": "OptiPlex",
+            "devices": 24,
+            "kwh_removed": 4_100.0,
+            "share_removed": 0.082,
+        }
+    ],
+}
+
+
+def test_places_prices_and_advice_show_where_the_api_knows_them(
+    browser: Browser, client: httpx.Client, axe: str, said: list[str]
+) -> None:
+    base = base_of(client)
+    page = browser.new_context(locale="fr-FR").new_page()
+    page.on("console", lambda message: said.append(message.text))
+
+    def energy(route: Route) -> None:
+        placed = "building" in route.request.url
+        url = re.sub(r"by=site[^&]*", "by=class", route.request.url)
+        document = client.get(url).json()
+        for row in document["rows"]:
+            row.update({"eur": 12.5, "eur_low": 10.0, "eur_high": 15.0})
+            row.update({"site": "Saint-Jean", "building": "Bât. B", "room": row["class"]} if placed else {})
+        route.fulfill(json=document)
+
+    paths = {"/energy": {"by": "site|building|room"}, "/me": {}, "/estimate": {}}
+    page.route("**/api/v1/energy?*", energy)
+    page.route("**/api/v1/openapi.json", lambda route: route.fulfill(json={"info": {"version": "1"}, "paths": paths}))
+    page.route("**/api/v1/me", lambda route: route.fulfill(json={"inventory": True}))
+    page.route("**/api/v1/estimate", lambda route: route.fulfill(json=ESTIMATE))
+    page.goto(base)
+    page.wait_for_selector("html[data-ready]", timeout=60_000)
+    page.get_by_text("Saint-Jean").first.click()
+    page.get_by_text("Bât. B").first.click()
+    assert page.locator("#places").get_by_role("rowheader").all_inner_texts() == ["desktop", "host"]
+    assert re.sub(r"\s", " ", page.locator("#advice tbody").inner_text()).startswith(
+        "Saint-Jean · Bât. B · B305 PC fixes"
+    )
+    assert re.search(r"12,50\s€", page.locator("#periods").inner_text())
+    page.evaluate(axe)
+    assert page.evaluate("axe.run(document).then(found => found.violations.map(v => v.id))") == []
     assert said == []
     page.context.close()
