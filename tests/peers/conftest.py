@@ -12,7 +12,7 @@ import pytest
 HERE = Path(__file__).parent
 
 # Program → Debian package that brings it: those that .ci/peers installs.
-PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus"}
+PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "chromium": "chromium"}
 
 Peer = Callable[[str], str]
 

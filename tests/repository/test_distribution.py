@@ -32,6 +32,8 @@ def test_the_wheel_holds_every_file_of_both_packages(wheel: Path, root: Path, tr
             if (root / distribution) in path.parents:
                 name = str(path.relative_to(root / distribution))
                 assert name in inside, f"{name} is not in the wheel"
+    assert "thinwatt_collector/serve/page/vendor/echarts.min.js" in inside
+    assert "thinwatt_collector/serve/page/vendor/LICENSE" in inside
     assert not [name for name in inside if name.startswith(("tests", "docs", "benchmarks"))]
 
 

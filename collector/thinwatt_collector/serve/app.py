@@ -1,4 +1,4 @@
-"""The pages: /metrics, /healthz, /readyz and an index. They show the last snapshot and never wait for the step."""
+"""The pages: / for people, /metrics, /healthz and /readyz. They show the last snapshot and never wait for the step."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from thinwatt_agent import __version__
 from thinwatt_collector.serve.exposition import Family, render
+from thinwatt_collector.serve.page import page
 from thinwatt_collector.serve.server import Handle, serve
 
 __all__ = ["Handle", "Source", "create_app", "serve"]
@@ -55,9 +55,6 @@ def create_app(source: Source, api: ASGIApp | None = None) -> Starlette:
     # Times of creation would double the series of our own counters and mean no more than process_start_time.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # the package has no types there
 
-    async def index(_: Request) -> Response:
-        return HTMLResponse(INDEX)
-
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("alive\n")
 
@@ -66,7 +63,8 @@ def create_app(source: Source, api: ASGIApp | None = None) -> Starlette:
         return PlainTextResponse("".join(f"{line}\n" for line in [_word(good), *said]), 200 if good else 503)
 
     routes: list[BaseRoute] = [
-        Route("/", index),
+        Route("/", page),
+        Route("/page/{name}", page),
         Route("/metrics", Metrics(source)),
         Route("/healthz", healthy),
         Route("/readyz", ready),
@@ -83,7 +81,7 @@ def _word(ready: bool) -> str:
 async def _short(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    text = "there is /metrics, /healthz and /readyz" if error.status_code == 404 else error.detail
+    text = "there is /, /metrics, /healthz and /readyz" if error.status_code == 404 else error.detail
     return PlainTextResponse(f"{text}\n", error.status_code, error.headers)
 
 
@@ -165,20 +163,3 @@ def accepts_gzip(accept_encoding: str) -> bool:
         if coding == "gzip":
             return quality not in ("0", "0.0", "0.00", "0.000")
     return False
-
-
-INDEX: Final = f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>thinwatt</title>
-<style>body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 3rem auto; max-width: 40rem; padding: 0 1rem }}</style>
-<h1>thinwatt</h1>
-<p>What desktops cost, in kWh and kgCO2e. This collector runs version {__version__}.</p>
-<ul>
-<li><a href="/metrics">/metrics</a> for Prometheus: energy, carbon and power, and the collector itself
-<li><a href="/healthz">/healthz</a> whether it is alive
-<li><a href="/readyz">/readyz</a> whether what it shows is up to date, and what a person should know
-</ul>
-</html>
-"""

@@ -129,13 +129,13 @@ def test_other_methods_are_refused(start: Start, path: str, method: str) -> None
 def test_an_unknown_path_says_what_there_is(start: Start) -> None:
     status, headers, body = ask(start(), "/metrics/../etc/passwd")
     assert (status, headers["content-type"].split(";")[0]) == (404, "text/plain")
-    assert body == b"there is /metrics, /healthz and /readyz\n"
+    assert body == b"there is /, /metrics, /healthz and /readyz\n"
 
 
 def test_the_index_links_to_the_pages(start: Start) -> None:
     _, headers, body = ask(start(), "/")
     assert headers["content-type"].startswith("text/html")
-    assert all(f'href="{path}"'.encode() in body for path in ("/metrics", "/healthz", "/readyz"))
+    assert all(f'href="{path}"'.encode() in body for path in ("/metrics", "/readyz"))
 
 
 def test_ready_and_alive_are_two_things(start: Start, source: Stub) -> None:

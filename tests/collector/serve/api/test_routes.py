@@ -239,7 +239,7 @@ def test_pages_and_methods_that_are_not_there(api: Api) -> None:
     assert "openapi.json" in problem(api, "/api/v1/power", 404)["remedy"]
     answer = api.client.post("/api/v1/fleet")
     assert (answer.status_code, answer.json()["status"]) == (405, 405)
-    assert api.client.get("/none").text == "there is /metrics, /healthz and /readyz\n"
+    assert api.client.get("/none").text == "there is /, /metrics, /healthz and /readyz\n"
 
 
 def test_an_empty_ledger_answers_with_no_rows(campus: Campus, tmp_path: Path) -> None:

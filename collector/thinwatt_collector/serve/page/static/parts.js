@@ -1,0 +1,66 @@
+// Small pieces of the page: elements, figures with their interval, tables, charts with a table beside them.
+
+import { figure, t } from "/page/words.js";
+
+export function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, given] of Object.entries(attributes)) if (given !== null) made.setAttribute(key, given);
+  made.append(...children.filter((child) => child !== null));
+  return made;
+}
+
+// New content; an open disclosure stays open and what has the focus keeps it, by their data-key.
+export function fill(id, ...children) {
+  const place = document.getElementById(id);
+  const open = [...place.querySelectorAll("details[open][data-key]")].map((found) => found.dataset.key);
+  const focused = place.contains(document.activeElement) ? document.activeElement.closest("[data-key]")?.dataset.key : null;
+  place.replaceChildren(...children.filter((child) => child !== null));
+  for (const found of place.querySelectorAll("details[data-key]")) if (open.includes(found.dataset.key)) found.open = true;
+  const again = focused && place.querySelector(`[data-key="${CSS.escape(focused)}"]`);
+  (again?.querySelector("summary") ?? again)?.focus({ preventScroll: true });
+}
+
+export function how(key, text) {
+  return element("details", { class: "how", "data-key": key }, element("summary", {}, t("how")), element("p", {}, text));
+}
+
+export function interval(low, high, unit) {
+  if (low === null || low === undefined) return element("p", { class: "muted" }, t("interval.none"));
+  return element("p", { class: "muted" }, t("interval", { low: figure(low, unit), high: figure(high, unit) }));
+}
+
+export function table(caption, heads, lines) {
+  const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
+  const body = lines.map((line) => element("tr", {}, ...line.map((text, n) => (n ? element("td", {}, text) : element("th", { scope: "row" }, text)))));
+  return element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
+    element("table", {}, element("caption", { class: "unseen" }, caption), element("thead", {}, head), element("tbody", {}, ...body)));
+}
+
+const charts = new Map();
+
+// A chart and, below it, its figures as a table; without the library only the table, open.
+export function chart(id, key, label, option, figures) {
+  const list = element("details", { class: "how", "data-key": `${key}-table` }, element("summary", {}, t("table")), figures);
+  const place = document.getElementById(id);
+  if (!globalThis.echarts) {
+    list.open = true;
+    fill(id, element("p", { class: "muted" }, t("charts.missing")), list);
+    return;
+  }
+  let drawn = charts.get(id);
+  if (!drawn) {
+    place.replaceChildren(element("div", { class: "chart", id: `${id}-chart` }), element("div", { id: `${id}-below` }));
+    drawn = globalThis.echarts.init(document.getElementById(`${id}-chart`), null, { renderer: "canvas" });
+    charts.set(id, drawn);
+    new ResizeObserver(() => drawn.resize()).observe(document.getElementById(`${id}-chart`));
+  }
+  const canvas = document.getElementById(`${id}-chart`);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", label);
+  drawn.setOption({ animation: false, ...option }, { notMerge: true });
+  fill(`${id}-below`, list);
+}
+
+export function colour(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+}
