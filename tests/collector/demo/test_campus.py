@@ -164,8 +164,8 @@ def test_a_day_is_the_same_in_whatever_block_it_is_made(day: date, long: int) ->
 
 def test_changing_one_device_moves_no_other() -> None:
     places = few()
-    seat = next(i for i, device in enumerate(places.devices) if device.name == "sim-pc-05-03")
-    renamed = replace(places.devices[seat], name="sim-pc-05-other")
+    seat = next(i for i, device in enumerate(places.devices) if device.name == "sim-bat-e/pc-05-03")
+    renamed = replace(places.devices[seat], name="sim-bat-e/pc-05-other")
     changed = replace(places, devices=(*places.devices[:seat], renamed, *places.devices[seat + 1 :]))
     day = MONDAY + timedelta(days=1)
     one, other = (Campus(1, p).block(day, day + timedelta(days=2)) for p in (places, changed))
