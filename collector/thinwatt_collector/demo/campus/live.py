@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Final
@@ -58,11 +59,21 @@ class Gateway:
         spool: its rows that are not answered.
         link: to the collector.
         begin: where the ledger's history ends, UTC [s]; counts where no row was ever kept.
+        now: looks at the clocks.
     """
 
-    def __init__(self, name: str, places: Places, pieces: Pieces, spool: Spool, link: Link, begin: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        places: Places,
+        pieces: Pieces,
+        spool: Spool,
+        link: Link,
+        begin: int,
+        now: Callable[[], Instant] = clock,
+    ) -> None:
         self.spool, self.link, self.taken = spool, link, 0
-        self._pieces = pieces
+        self._pieces, self._now = pieces, now
         hello = introduction(places, name)
         self._schema, self._hello = hello.schema, wire.encode_hello(hello)
         link.hello = self._hello
@@ -74,12 +85,12 @@ class Gateway:
             for quantity in range(len(COLUMNS[basis]))
         ]
         self._device, self._quantity = (np.array(column) for column in zip(*of, strict=True))
-        now, resume = time.time_ns() // SECOND, spool.resume()
+        utc, resume = now().utc // SECOND, spool.resume()
         if resume is not None:
             begin = (resume.time + BOOTED) // SECOND
         elif spool.streams():
-            begin = now // EVERY * EVERY  # nobody knows what was sent of the last stream
-        self._at = max(begin, (now - LONGEST) // SLOT_SECONDS * SLOT_SECONDS)
+            begin = utc // EVERY * EVERY  # nobody knows what was sent of the last stream
+        self._at = max(begin, (utc - LONGEST) // SLOT_SECONDS * SLOT_SECONDS)
         self._base = self._at * SECOND - BOOTED
         self._stream, self._tick = os.urandom(16), 0
         self._sum = np.zeros(len(of))
@@ -88,7 +99,7 @@ class Gateway:
         """Keep the rows that are due, send, and return when to come back at the latest (monotonic, ns)."""
         while self._take():
             pass
-        now = clock()
+        now = self._now()
         next_row = now.monotonic + (self._at + EVERY) * SECOND - now.utc
         return min(next_row, self.link.step())
 
@@ -107,7 +118,7 @@ class Gateway:
 
     def _take(self) -> bool:
         """Put a frame of the rows that are due into the spool; return whether there was any."""
-        now, after = time.time_ns() // SECOND, self._tick
+        now, after = self._now().utc // SECOND, self._tick
         times: list[int] = []
         rows: list[NDArray[np.float64]] = []
         while len(rows) < ROWS and self._at + EVERY <= now:
