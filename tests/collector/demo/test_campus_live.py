@@ -49,7 +49,7 @@ def gateway(name: str, campus: Campus, spool: Spool, seconds: int, utc: list[int
     def now() -> Instant:
         return Instant(utc[0] * SECOND - BOOTED, 0, utc[0] * SECOND, "")
 
-    found = Gateway(name, campus.places, Pieces(campus), spool, Silent(), BEGIN, now)  # type: ignore[arg-type]
+    found = Gateway(name, campus.places, Pieces(campus), spool, Silent(), BEGIN, now)  # type: ignore[arg-type]  # no socket
     for _ in range(seconds // 10):
         found.step()
         utc[0] += 10
