@@ -252,7 +252,8 @@ def main() -> int:
         signal.signal(number, _stop)
     try:
         return run(options.state.resolve(), options.months)
-    except Stop:
+    except (Stop, KeyboardInterrupt):  # the second is what the ledger's engine makes of the first
+        print("\nstopped; of a campus that was being written nothing is kept")
         return 0
 
 
