@@ -16,7 +16,7 @@ STAMP := $(VENV)/.made-from
 help: ## list these
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: venv ## collector, the agent on this very machine and twenty simulated machines; Ctrl-C ends it
+demo: venv ## collector, the agent on this very machine and a simulated campus of a year; Ctrl-C ends it
 	@exec $(PY) -m thinwatt_collector.demo $(ARGS)
 
 test: venv ## all tests; those of real servers where the servers are installed (make peers)

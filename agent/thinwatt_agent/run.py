@@ -61,6 +61,30 @@ class Reader(Protocol):
         """Return the machine's description."""
 
 
+class Turned(Protocol):
+    """What the loop asks of an agent; :class:`Agent` is the one that samples a machine."""
+
+    spool: Spool
+    link: Link
+
+    @property
+    def taken(self) -> int:
+        """Rows taken by this process."""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether there is nothing left to send, or nobody to send it to."""
+
+    def step(self) -> int:
+        """Do what is due and return when to come back at the latest (monotonic, ns)."""
+
+    def finish(self) -> None:
+        """Put what is pending into the spool."""
+
+    def close(self) -> None:
+        """Let go of connection and spool."""
+
+
 class Agent:
     """One agent: a sampler, a spool, a link.
 
@@ -242,7 +266,7 @@ def volatile_folders() -> list[Path]:
     return [Path(p) for p in (*given.split(":"), "/run", "/dev/shm") if p]  # noqa: S108 - emptied by a reboot: that is it
 
 
-def run(agents: Sequence[Agent], notify: Notify | None = None, now: Callable[[], int] | None = None) -> None:
+def run(agents: Sequence[Turned], notify: Notify | None = None, now: Callable[[], int] | None = None) -> None:
     """Turn the loop of ``agents`` until SIGTERM or SIGINT; then spool what is pending and wait a little for answers."""
     notify, look = notify or Notify(), now or time.monotonic_ns
     try:
@@ -255,7 +279,7 @@ def run(agents: Sequence[Agent], notify: Notify | None = None, now: Callable[[],
             agent.close()
 
 
-def _turn(agents: Sequence[Agent], signals: _Signals, notify: Notify, look: Callable[[], int]) -> None:
+def _turn(agents: Sequence[Turned], signals: _Signals, notify: Notify, look: Callable[[], int]) -> None:
     ready, alive = False, look()
     while not signals.stop:
         due = min(agent.step() for agent in agents)
@@ -270,7 +294,7 @@ def _turn(agents: Sequence[Agent], signals: _Signals, notify: Notify, look: Call
         _wait(agents, signals, due - look())
 
 
-def _finish(agents: Sequence[Agent], signals: _Signals, look: Callable[[], int]) -> None:
+def _finish(agents: Sequence[Turned], signals: _Signals, look: Callable[[], int]) -> None:
     for agent in agents:
         agent.finish()
     limits = [(agent, look() + (STOP if agent.spool.durable else STOP_MEMORY)) for agent in agents]
@@ -283,7 +307,7 @@ def _finish(agents: Sequence[Agent], signals: _Signals, look: Callable[[], int])
         _wait([agent for agent, _ in waiting], signals, min(due for _, due in waiting) - look())
 
 
-def _wait(agents: Sequence[Agent], signals: _Signals, nanoseconds: int) -> None:
+def _wait(agents: Sequence[Turned], signals: _Signals, nanoseconds: int) -> None:
     poller = zmq.Poller()
     for agent in agents:
         for s in agent.link.sockets():

@@ -2,7 +2,8 @@
 
 An interval between two rows is split at slot boundaries in proportion to time. Every energy column of the agent is
 kept as a series of its own; beside them stands the *winner*, the finest estimate of the whole device's energy for
-each moment: a wall meter, a node meter, package counters brought to the wall, a load model. In the rows that the
+each moment: a wall meter, a node meter, what the agent tells as modelled, package counters brought to the wall, what
+the agent tells as assumed, a load model. In the rows that the
 finer one does not cover the next one fills in, under its own basis. A failed reading is no lack where the next good
 one covers it. What nothing covers stays a gap.
 """
@@ -218,8 +219,10 @@ def _estimates(group: GroupLayout, series: Floats, ours: Floats, models: DeviceM
         return np.where(known, wall, 0.0), np.where(known, c, 0.0)
 
     found = [Estimate(0, partial(together, meter)) for meter in group.meters]
+    found += [Estimate(1, partial(together, told)) for told in group.modelled]
     if group.components:
         found.append(Estimate(1, at_the_wall))
+    found += [Estimate(2, partial(together, told)) for told in group.assumed]
     if group.cpu is not None and group.cpu_capacity is not None and group.load_covered is not None:
         at = [group.cpu, group.cpu_capacity, group.load_covered]
         found.append(Estimate(2, lambda: _load_model(at, ours, models)))

@@ -12,8 +12,8 @@ from thinwatt_agent.wire import Column, Group, Schema
 
 Indices = NDArray[np.intp]
 
-MEASURED_RANK: Final = {"wall": 0, "node": 1}
-"""Of measured meters the one that covers more of the machine wins (METHOD §1)."""
+WHOLE: Final = {"wall": 0, "node": 1}
+"""Of several energies of the whole machine the one that covers more of the machine wins (METHOD §1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class GroupLayout:
     """Columns of the devices of one group, as offsets inside a device's columns.
 
     ``platform`` says that the components' counters hold the whole platform (psys): nothing stands beside them.
+    ``modelled`` and ``assumed`` are energies of the whole machine that the agent itself tells as such.
     """
 
     devices: tuple[str, ...]
@@ -40,6 +41,8 @@ class GroupLayout:
     joules: Indices
     covered: Indices
     meters: tuple[tuple[int, ...], ...]
+    modelled: tuple[tuple[int, ...], ...]
+    assumed: tuple[tuple[int, ...], ...]
     components: tuple[int, ...]
     platform: bool
     cpu: int | None
@@ -101,7 +104,9 @@ def _group(group: Group, start: int) -> GroupLayout:
         sources=tuple(SourceKey(c.source, _part(c), c.scope, c.basis) for c in columns),
         joules=np.array([i for i, _ in energy], np.intp),
         covered=np.array([j for _, j in energy], np.intp),
-        meters=_meters(columns),
+        meters=_whole(columns, "measured"),
+        modelled=_whole(columns, "modelled"),
+        assumed=_whole(columns, "assumed"),
         components=tuple(k for k, c in enumerate(columns) if _is_component(c)),
         platform=any(_is_component(c) and c.part.startswith("psys") for c in columns),
         cpu=find.get(("load", "cpu", "", "")),
@@ -118,12 +123,12 @@ def _part(column: Column) -> str:
     return f"{column.part}/{column.consumer}" if column.consumer else column.part
 
 
-def _meters(columns: list[Column]) -> tuple[tuple[int, ...], ...]:
-    """Return, finest first, the energy columns that make up each whole-device meter."""
+def _whole(columns: list[Column], basis: str) -> tuple[tuple[int, ...], ...]:
+    """Return, finest first, the columns that make up each energy of the whole device that is told on a basis."""
     found: dict[tuple[int, str], list[int]] = {}
     for k, c in enumerate(columns):
-        if c.basis == "measured" and c.scope in MEASURED_RANK and c.total and not c.consumer:
-            found.setdefault((MEASURED_RANK[c.scope], c.source), []).append(k)
+        if c.basis == basis and c.scope in WHOLE and c.total and not c.consumer:
+            found.setdefault((WHOLE[c.scope], c.source), []).append(k)
     return tuple(tuple(found[key]) for key in sorted(found))
 
 

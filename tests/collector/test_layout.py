@@ -35,6 +35,13 @@ def test_the_meter_that_covers_more_comes_first_and_all_its_parts_belong_to_it()
     assert [group.sources[k].part for k in group.components] == ["package-0"]
 
 
+def test_what_the_agent_tells_of_the_whole_machine_keeps_its_basis() -> None:
+    told = [pair("script", basis, basis=basis) for basis in ("assumed", "modelled")]
+    component = pair("script", "gpu", scope="component", basis="modelled")
+    group = layout_of(Schema((Group(("",), (*told[0], *told[1], *component)),))).groups[0]
+    assert (group.meters, group.modelled, group.assumed) == ((), ((1,),), ((0,),))
+
+
 def test_a_consumers_share_of_a_meter_is_a_series_and_no_meter_of_the_machine() -> None:
     share = Column("gpu", "energy", "counter", "J", "0", "vm-1", scope="node", basis="measured")
     covered = Column("gpu", "covered", "counter", "s", "0", "vm-1")

@@ -1,7 +1,8 @@
-"""``make demo``: from nothing to a kWh on /metrics, in one command. Ctrl-C leaves nothing running.
+"""``make demo``: a campus of a year and this very machine, in one command. Ctrl-C leaves nothing running.
 
-Everything is real but the machines: the collector with its ledger, the agent of this machine, twenty agents whose
-source is ``fake``, and CURVE between them. All state lies in one folder.
+The campus is made up: its twelve months are written into the ledger at the first start, its inventory beside it, and
+its gateways go on sending as long as this runs. Everything else is real: the collector, the agent of this machine, and
+CURVE between them. All state lies in one folder; a later start goes on with it.
 """
 
 from __future__ import annotations
@@ -15,17 +16,28 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from thinwatt_agent import keys
 from thinwatt_collector.demo import machines
+from thinwatt_collector.demo.campus.__main__ import run as history
+from thinwatt_collector.demo.campus.inventory import write as write_inventory
+from thinwatt_collector.demo.campus.parameters import ZONE
+from thinwatt_collector.demo.campus.places import university
+from thinwatt_collector.models.energy import SLOT_SECONDS
 
 KWH: Final = 3.6e6
 READY_WITHIN: Final = 60.0
 EVERY: Final = 5.0
+SEED: Final = 1
 
 
 class Stop(Exception):  # noqa: N818 - a request, no error
@@ -49,18 +61,33 @@ def free_port(preferred: int) -> int:
     raise OSError("no free port on 127.0.0.1")
 
 
-def make_keys(folder: Path) -> None:
+def make_keys(folder: Path, agents: Sequence[str]) -> None:
     """Make the pairs of keys that are not there yet, and the list of agents."""
-    keys = folder / "keys"
-    keys.mkdir(parents=True, exist_ok=True)
-    if not (keys / "collector").exists():
-        _call("thinwatt_collector", "keygen", str(keys / "collector"))
-    lines = []
-    for name in (machines.THIS_MACHINE, *(m.name for m in machines.FLEET)):
-        if not (keys / name).exists():
-            _call("thinwatt_agent", "keygen", str(keys / name))
-        lines.append(f"{name} {(keys / f'{name}.pub').read_text().strip()}\n")
-    (keys / "agents").write_text("".join(lines), encoding="utf-8")
+    made = folder / "keys"
+    made.mkdir(parents=True, exist_ok=True)
+    for name in ("collector", *agents):
+        if not (made / name).exists():
+            keys.generate(made / name)
+    lines = [f"{name} {(made / f'{name}.pub').read_text().strip()}\n" for name in agents]
+    (made / "agents").write_text("".join(lines), encoding="utf-8")
+
+
+def make_campus(folder: Path, months: int) -> None:
+    """Write the campus's history and its inventory, where they are not there yet.
+
+    Raises:
+        SystemExit: the folder is that of an older demonstration.
+    """
+    about, ledger, inventory = folder / "campus.json", folder / "collector" / "ledger.duckdb", folder / "inventory"
+    if ledger.exists() and not about.exists():
+        raise SystemExit(f"{ledger} is of an older demonstration: make clean removes it")
+    if not ledger.exists():
+        until = int(time.time()) // SLOT_SECONDS * SLOT_SECONDS
+        about.write_text(json.dumps({"seed": SEED, "until": until}) + "\n", encoding="utf-8")
+        print(f"a made-up campus, {months} months until now (once only) …", flush=True)
+        history(ledger.parent, SEED, months, until)
+    if not inventory.exists():
+        write_inventory(inventory, university(), datetime.now(ZoneInfo(ZONE)).date())
 
 
 def this_class() -> str:
@@ -85,34 +112,53 @@ def _call(module: str, *arguments: str) -> str:
     return done.stdout
 
 
-def energy(url: str) -> tuple[float, float, float, int]:
-    """Return kWh and gCO2e booked since the folder was made, W now, and the number of machines heard."""
+@dataclass(slots=True)
+class Shown:
+    """One group of machines on /metrics: how many were heard, W now, kWh and gCO2e booked so far."""
+
+    devices: int = 0
+    watts: float = 0.0
+    kwh: float = 0.0
+    grams: float = 0.0
+
+
+FAMILIES: Final = {
+    "thinwatt_devices": ("devices", 1),
+    "thinwatt_power_watts": ("watts", 1),
+    "thinwatt_energy_joules": ("kwh", KWH),
+    "thinwatt_carbon_grams": ("grams", 1),
+}
+
+
+def shown(url: str) -> tuple[Shown, Shown]:
+    """Return the real machines and the simulated ones, which nobody may add."""
     with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own http://127.0.0.1
         text = response.read().decode()
-    sums = {"thinwatt_energy_joules": 0.0, "thinwatt_carbon_grams": 0.0, "thinwatt_power_watts": 0.0}
-    devices = 0.0
-    for family in text_string_to_metric_families(text):
-        if family.name in sums:
-            sums[family.name] = sum(s.value for s in family.samples)
-        elif family.name == "thinwatt_devices":
-            devices = sum(s.value for s in family.samples)
-    joules, grams, watts = sums.values()
-    return joules / KWH, grams, watts, int(devices)
+    wanted = "\n".join(line for line in text.splitlines() if line.startswith(tuple(FAMILIES))) + "\n"
+    groups = Shown(), Shown()
+    for family in text_string_to_metric_families(wanted):
+        for sample in family.samples:
+            field, unit = FAMILIES[family.name.removesuffix("_total")]
+            group = groups[sample.labels.get("simulated") == "true"]
+            setattr(group, field, getattr(group, field) + type(getattr(group, field))(sample.value / unit))
+    return groups
 
 
-def run(folder: Path) -> int:
+def run(folder: Path, months: int) -> int:
     """Start everything, print what there is to see, and follow it until told to stop."""
-    print(f"thinwatt demo · state in {folder} (make clean removes it)")
-    print("keys …", flush=True)
-    make_keys(folder)
+    print(f"thinwatt demo · state in {folder} (make clean removes it)", flush=True)
+    make_keys(folder, [machines.THIS_MACHINE, *university().gateways])
+    make_campus(folder, months)
     agents_port, web_port = free_port(8466), free_port(9466)
     kind = this_class()
-    this, *made_up = machines.write(folder, agents_port, web_port)
-    url = f"http://127.0.0.1:{web_port}/metrics"
+    collector, agent = machines.write(folder, agents_port, web_port)
+    base = f"http://127.0.0.1:{web_port}/"
+    url = base + "metrics"
+    address = f"tcp://127.0.0.1:{agents_port}"
     commands = [
-        ["thinwatt_collector", "run", "--config", str(folder / "collector.toml")],
-        ["thinwatt_agent", "run", "--config", str(this)],
-        ["thinwatt_agent", "run", *(part for path in made_up for part in ("--config", str(path)))],
+        ["thinwatt_collector", "run", "--config", str(collector)],
+        ["thinwatt_agent", "run", "--config", str(agent)],
+        ["thinwatt_collector.demo.campus.live", str(folder), "--collector", address],
     ]
     running: list[subprocess.Popen[bytes]] = []
     try:
@@ -121,12 +167,14 @@ def run(folder: Path) -> int:
             running.append(process)
             _await(url, running)
         print(f"""
-  collector and agents run: this machine's own, and {len(machines.FLEET)} simulated ones (marked simulated="true")
+  collector and agents run: this machine's own, and a made-up campus of {len(university().devices):,} devices
+  (simulated="true" wherever they show: nobody measured them)
 
-  open  {url}
-        {url.removesuffix("metrics")}
+  open  {base}
+        {url}
+        {base}api/v1
 
-  Ctrl-C ends it and leaves nothing running; the energy counted stays in {folder}.
+  Ctrl-C ends it and leaves nothing running; make demo goes on with what is in {folder}.
 """)
         if kind in ABOUT:
             print(f"  {ABOUT[kind]}\n")
@@ -157,7 +205,7 @@ def _await(url: str, running: list[subprocess.Popen[bytes]]) -> None:
     while time.monotonic() < limit:
         _all_alive(running)
         try:
-            energy(url)
+            shown(url)
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
         else:
@@ -172,17 +220,24 @@ def _all_alive(running: list[subprocess.Popen[bytes]]) -> None:
             raise SystemExit(f"{' '.join(map(str, arguments[2:4]))} ended with {process.returncode}")
 
 
+def told(group: Shown) -> str:
+    """Return a group in words."""
+    if not group.devices:
+        return "the first rows come within a minute"
+    many = f"{group.devices:,} devices, " if group.devices > 1 else ""
+    return f"{many}{group.watts:,.1f} W now, {group.kwh:,.{6 if group.kwh < 1 else 1}f} kWh"
+
+
 def _follow(url: str, running: list[subprocess.Popen[bytes]]) -> None:
     live = sys.stdout.isatty()
     while True:
         _all_alive(running)
         try:
-            kwh, grams, watts, devices = energy(url)
+            real, simulated = shown(url)
         except (urllib.error.URLError, OSError) as error:
             line = f"  {url}: {error}"
         else:
-            line = f"  {devices:2d} machines · {watts:7.1f} W now · {kwh:.6f} kWh · {grams:.4f} gCO2e"
-            line += " · the first rows come within a minute" if not devices else ""
+            line = f"  this machine: {told(real)} | simulated campus: {told(simulated)}"
         print(f"\r{line}\033[K" if live else line, end="" if live else "\n", flush=True)
         time.sleep(EVERY)
 
@@ -191,12 +246,14 @@ def main() -> int:
     """Read the call and run."""
     parser = argparse.ArgumentParser(prog="thinwatt demo", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path("demo-state"), help="folder of everything it writes")
+    parser.add_argument("--months", type=int, default=12, help="of the campus before the first start (default: 12)")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
-        return run(options.state.resolve())
-    except Stop:
+        return run(options.state.resolve(), options.months)
+    except (Stop, KeyboardInterrupt):  # the second is what the ledger's engine makes of the first
+        print("\nstopped; of a campus that was being written nothing is kept")
         return 0
 
 

@@ -1,31 +1,16 @@
-"""The made-up machines of the demonstration and the configuration files of everyone in it."""
+"""The configuration files of the demonstration: those of the collector and of this machine's agent."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """A made-up machine: name, class and model; its power follows from the name (source ``fake``)."""
-
-    name: str
-    kind: str
-    model: str
-
-
-FLEET: Final = (
-    *(Machine(f"sim-vdi-host-{i}", "host", "PowerEdge R640") for i in range(1, 4)),
-    *(Machine(f"sim-thin-client-{i:02d}", "thin_client", "FUTRO S740") for i in range(1, 10)),
-    *(Machine(f"sim-pc-{i:02d}", "desktop", "simulated tower") for i in range(1, 9)),
-)
-"""Twenty machines: three hosts, nine thin clients, eight PCs."""
 
 THIS_MACHINE: Final = "this-machine"
 INTERVAL: Final = "2 s"
 FRAME: Final = "10 s"
+INVENTORY: Final = ""
+"""The line of ``[collector]`` that names the inventory's folder, once the collector reads one: inventory =
+"inventory"."""
 
 
 def collector_toml(agents_port: int, web_port: int) -> str:
@@ -33,7 +18,7 @@ def collector_toml(agents_port: int, web_port: int) -> str:
     return f"""\
 [collector]
 state = "collector"
-
+{INVENTORY}
 [link]
 bind = "tcp://127.0.0.1:{agents_port}"
 secret_key = "keys/collector"
@@ -55,37 +40,28 @@ level = "warning"
 """
 
 
-def agent_toml(machine: Machine, agents_port: int) -> str:
-    """Return the configuration of a machine's agent."""
-    name = machine.name
-    lines = [
-        "[agent]",
-        f'state = "../agents/{name}"',
-        f'secret_key = "../keys/{name}"',
-        f'interval = "{INTERVAL}"',
-        f'frame = "{FRAME}"',
-    ]
-    if name != THIS_MACHINE:  # this one says itself what it is
-        lines += [f'class = "{machine.kind}"', f'model = "{machine.model}"']
-    lines += ["", "[log]", 'level = "warning"']
-    lines += [
-        "",
-        "[[collectors]]",
-        f'address = "tcp://127.0.0.1:{agents_port}"',
-        'server_key = "../keys/collector.pub"',
-    ]
-    if name != THIS_MACHINE:
-        lines += ["", "[sources.fake]", "enabled = true", f'name = "{name}"', f'class = "{machine.kind}"']
-    return "\n".join(lines) + "\n"
+def agent_toml(agents_port: int) -> str:
+    """Return the configuration of this machine's agent, which says itself what it is."""
+    return f"""\
+[agent]
+state = "../agents/{THIS_MACHINE}"
+secret_key = "../keys/{THIS_MACHINE}"
+interval = "{INTERVAL}"
+frame = "{FRAME}"
+
+[log]
+level = "warning"
+
+[[collectors]]
+address = "tcp://127.0.0.1:{agents_port}"
+server_key = "../keys/collector.pub"
+"""
 
 
-def write(folder: Path, agents_port: int, web_port: int) -> list[Path]:
-    """Write all configuration files below ``folder`` and return those of the agents, this machine's own first."""
-    (folder / "config").mkdir(parents=True, exist_ok=True)
-    (folder / "collector.toml").write_text(collector_toml(agents_port, web_port), encoding="utf-8")
-    files = []
-    for machine in (Machine(THIS_MACHINE, "", ""), *FLEET):
-        path = folder / "config" / f"{machine.name}.toml"
-        path.write_text(agent_toml(machine, agents_port), encoding="utf-8")
-        files.append(path)
-    return files
+def write(folder: Path, agents_port: int, web_port: int) -> tuple[Path, Path]:
+    """Write the configuration files below ``folder`` and return the collector's and the agent's."""
+    collector, agent = folder / "collector.toml", folder / "config" / f"{THIS_MACHINE}.toml"
+    agent.parent.mkdir(parents=True, exist_ok=True)
+    collector.write_text(collector_toml(agents_port, web_port), encoding="utf-8")
+    agent.write_text(agent_toml(agents_port), encoding="utf-8")
+    return collector, agent

@@ -1,4 +1,4 @@
-"""The demonstration: from nothing to a rising kWh, and nothing left running."""
+"""The demonstration: a campus and this machine, and nothing left running."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
+from thinwatt_collector.config import load
 from thinwatt_collector.demo import machines
-from thinwatt_collector.demo.__main__ import energy
+from thinwatt_collector.demo.__main__ import Shown, make_campus, shown
 
 
 def until(what: Callable[[], bool], seconds: float) -> None:
@@ -26,41 +28,77 @@ def until(what: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.5)
 
 
-def test_there_are_twenty_made_up_machines_of_different_names() -> None:
-    assert len({m.name for m in machines.FLEET}) == 20
-    assert machines.THIS_MACHINE not in {m.name for m in machines.FLEET}
-
-
-def test_this_machine_says_itself_what_it_is_and_the_others_that_they_are_made_up(tmp_path: Path) -> None:
+def test_this_machine_says_itself_what_it_is(tmp_path: Path) -> None:
     """A virtual machine that was called a host had a host's 658 W assumed for it."""
-    this, *others = (tomllib.loads(path.read_text()) for path in machines.write(tmp_path, 1, 2))
-    assert not {"class", "model"} & this["agent"].keys()
-    assert "sources" not in this
-    assert all(machine["sources"]["fake"]["enabled"] for machine in others)
-    assert {machine["agent"]["class"] for machine in others} == {"host", "thin_client", "desktop"}
+    collector, agent = machines.write(tmp_path, 1, 2)
+    written = tomllib.loads(agent.read_text())
+    assert not {"class", "model"} & written["agent"].keys()
+    assert "sources" not in written
+    assert load(collector).listen == "127.0.0.1:2"
+
+
+def test_real_and_simulated_machines_are_told_apart_and_never_added(tmp_path: Path) -> None:
+    (tmp_path / "metrics").write_text(
+        'thinwatt_power_watts{class="desktop",simulated="false"} 40\n'
+        'thinwatt_power_watts{class="desktop",simulated="true"} 5000\n'
+        'thinwatt_power_watts{class="host",simulated="true"} 900\n'
+        'thinwatt_energy_joules_total{basis="measured",class="host",simulated="true"} 7.2e6\n'
+        'thinwatt_devices{class="host",simulated="true"} 6\n'
+    )
+    real, simulated = shown((tmp_path / "metrics").as_uri())
+    assert real == Shown(watts=40.0)
+    assert simulated == Shown(devices=6, watts=5900.0, kwh=2.0)
+
+
+def test_the_state_of_an_older_demonstration_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "collector").mkdir()
+    (tmp_path / "collector" / "ledger.duckdb").write_text("mine")
+    with pytest.raises(SystemExit, match="make clean"):
+        make_campus(tmp_path, 1)
+    assert (tmp_path / "collector" / "ledger.duckdb").read_text() == "mine"
+
+
+def started(state: Path, said: Path) -> subprocess.Popen[bytes]:
+    call = [sys.executable, "-m", "thinwatt_collector.demo", "--state", str(state), "--months", "1"]
+    with said.open("w") as file:
+        return subprocess.Popen(call, stdout=file, stderr=subprocess.STDOUT)
+
+
+def _says(said: Path, words: str) -> bool:
+    return words in said.read_text()
+
+
+def _all_are_heard(url: str) -> bool:
+    return [group.devices for group in shown(url)] == [1, 1056]
+
+
+def _more_than(url: str, kwh: float) -> bool:
+    return shown(url)[1].kwh > kwh
 
 
 @pytest.mark.slow
-def test_from_nothing_to_rising_energy_and_nothing_left_running(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    call = [sys.executable, "-m", "thinwatt_collector.demo", "--state", str(state)]
-    with (tmp_path / "said").open("w") as said:
-        demo = subprocess.Popen(call, stdout=said, stderr=subprocess.STDOUT)
-    children = []
-    try:
-        until(lambda: "/metrics\n" in (tmp_path / "said").read_text(), 60)
-        url = re.findall(r"http://\S+/metrics", (tmp_path / "said").read_text())[0]
-        until(lambda: energy(url)[3] == 21 and energy(url)[0] > 0, 90)
-        first = energy(url)
-        until(lambda: energy(url)[0] > first[0] and energy(url)[1] > first[1], 30)
-        children = psutil.Process(demo.pid).children(recursive=True)
-        assert len(children) >= 3
-    finally:
-        demo.send_signal(signal.SIGINT)
-        code = demo.wait(60)
-    assert code == 0, (tmp_path / "said").read_text()
-    assert not [p for p in children if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-    told = (tmp_path / "said").read_text()
-    assert "Traceback" not in told
-    assert "WARNING" not in told
-    assert (state / "collector" / "ledger.duckdb").exists()
+@pytest.mark.timeout(400)
+def test_a_campus_that_goes_on_over_two_starts_and_nothing_left_running(tmp_path: Path) -> None:
+    state, before = tmp_path / "state", 0.0
+    for turn in ("first", "second"):
+        said, began = tmp_path / turn, time.monotonic()
+        demo, children = started(state, said), []
+        try:
+            until(partial(_says, said, "/metrics\n"), 120)
+            print(f"{turn} start: {time.monotonic() - began:.1f} s")
+            url = re.findall(r"http://\S+/metrics", said.read_text())[0]
+            until(partial(_all_are_heard, url), 90)
+            first = shown(url)[1].kwh
+            assert first >= before
+            until(partial(_more_than, url, first), 90)
+            before = shown(url)[1].kwh
+            children = psutil.Process(demo.pid).children(recursive=True)
+            assert len(children) >= 3
+        finally:
+            demo.send_signal(signal.SIGINT)
+            code = demo.wait(60)
+        assert code == 0, said.read_text()
+        assert not [p for p in children if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        assert "Traceback" not in said.read_text()
+        assert "WARNING" not in said.read_text()
+        assert ("a made-up campus, 1 month" in said.read_text()) == (turn == "first")

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from thinwatt_agent.wire import Group, Schema
 from thinwatt_collector.book import Energy, Event, Moves, StreamRows, Totals, Transaction
+from thinwatt_collector.demo.campus.gateways import introduction
 from thinwatt_collector.demo.campus.parameters import ZONE
 from thinwatt_collector.demo.campus.places import Places
 from thinwatt_collector.demo.campus.reports import BASES
@@ -218,11 +218,11 @@ class _Books:
 
 
 def _register(fleet: Fleet, places: Places) -> Ints:
-    """Make the devices known and return their numbers; all of them say that they are simulated."""
-    schema = Schema((Group(("",), ()),))
-    for device in places.devices:
-        fleet.describe_machine(device.name, {"class": device.kind, "model": device.model, "simulated": True}, schema)
-    return np.array([fleet.device_id(device.name, "") for device in places.devices], np.int64)
+    """Make the devices known as their gateways do, and return their numbers; all say that they are simulated."""
+    for gateway in places.gateways:
+        hello = introduction(places, gateway)
+        fleet.describe_machine(gateway, hello.machine, hello.schema)
+    return np.array([fleet.device_id(device.agent, device.own) for device in places.devices], np.int64)
 
 
 def _no_moves() -> Moves:

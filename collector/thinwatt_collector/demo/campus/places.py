@@ -1,4 +1,7 @@
-"""Who is there: hosts, pools, rooms, seats with their thin client, PCs; names tell what they are."""
+"""Who is there: hosts, pools, rooms, seats with their thin client, PCs; names tell what they are.
+
+Each building has a gateway, an agent that speaks for all devices in it: ``sim-bat-a/tc-tp-01-01``.
+"""
 
 from __future__ import annotations
 
@@ -35,13 +38,23 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device, and where its figures come from (``basis``)."""
+    """A device under its whole name, and where its figures come from (``basis``)."""
 
     name: str
     kind: str
     model: str
     room: str
     basis: str
+
+    @property
+    def agent(self) -> str:
+        """Return the gateway that speaks for it."""
+        return self.name.partition("/")[0]
+
+    @property
+    def own(self) -> str:
+        """Return its name among the gateway's devices."""
+        return self.name.partition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +66,23 @@ class Places:
     devices: tuple[Device, ...]
     pools: tuple[Pool, ...]
 
+    @property
+    def gateways(self) -> tuple[str, ...]:
+        """Return the agents that speak for devices."""
+        return tuple(dict.fromkeys(device.agent for device in self.devices))
+
 
 POOLS: Final = (Pool("tp", 500), Pool("libre-service", 100), Pool("personnel", 150), Pool("distance", 120))
+HOST_ROOM, HOST_BUILDING, HOST_POOL = "dc-1", "bat-e", "vdi"
 OLDER_HOST: Final = 5
 """The host of an older model, by its place."""
+_HOSTS: Final = ("simulated host", "simulated older server")
 
 
 def university() -> Places:
     """Return the university: 6 hosts, 20 rooms of 25 seats, 100 open seats, 150 in offices, 300 PCs in 10 rooms."""
     hosts = tuple(
-        Device(f"{PREFIX}host-{i + 1}", "host", f"simulated host {'A' if i == OLDER_HOST else 'B'}", "dc-1", "measured")
+        Device(f"{PREFIX}{HOST_BUILDING}/host-{i + 1}", "host", _HOSTS[i == OLDER_HOST], HOST_ROOM, "measured")
         for i in range(6)
     )
     thin = "FUTRO S740"
@@ -90,7 +110,8 @@ def university() -> Places:
     for room in rooms:
         short = "tc" if room.kind == "thin_client" else "pc"
         for i in range(1, room.count + 1):
-            name = f"{PREFIX}{short}-{room.name.removeprefix('pc-') if short == 'pc' else room.name}-{i:02d}"
+            place = room.name.removeprefix("pc-") if short == "pc" else room.name
+            name = f"{PREFIX}{room.building}/{short}-{place}-{i:02d}"
             devices.append(Device(name, room.kind, room.model, room.name, room.basis))
     return Places(hosts, tuple(rooms), tuple(devices), POOLS)
 

@@ -1,0 +1,124 @@
+"""The inventory of the made-up campus: one folder, in which each device has the name that it has in the ledger."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Final
+
+from thinwatt_collector.demo.campus.places import HOST_BUILDING, HOST_POOL, HOST_ROOM, OLDER_HOST, Places
+
+ESTABLISHMENT, SITES = "Simulated University", {"centre": "Simulated city site", "north": "Simulated north campus"}
+CENTRAL: Final = frozenset({"adm", "bu"})
+"""Buildings in the city; the others stand on the north campus."""
+BUILDINGS: Final = {"adm": "Administration", "bu": "Library"}
+PLACES: Final = """\
+# A made-up university: nothing in it was measured or bought.
+
+[[establishments]]
+name = "{establishment}"
+
+[[sites]]
+name = "{north}"
+establishment = "{establishment}"
+zone = "FR"
+tariff = 0.19                 # EUR/kWh
+tariff_date = {priced}
+
+[[sites]]
+name = "{centre}"
+establishment = "{establishment}"
+zone = "FR"
+tariff = 0.21
+tariff_date = {priced}
+
+[[models]]
+name = "FUTRO S740"
+class = "thin_client"
+released = 2019-06-01
+embodied = 106                # kgCO2e
+lifetime = 7
+
+[[models]]
+name = "t540"
+class = "thin_client"
+released = 2020-01-01
+embodied = 106
+lifetime = 7
+
+[[models]]
+name = "simulated tower"
+class = "desktop"
+idle = 30                     # W at the wall, as its sheet says
+active = 45
+embodied = 300
+lifetime = 5
+
+[[models]]
+name = "simulated older server"
+class = "host"
+idle = 190
+active = 700
+embodied = 1278
+lifetime = 6
+
+[[models]]
+name = "simulated host"
+class = "host"
+idle = 150
+active = 560
+embodied = 1278
+lifetime = 6
+"""
+PUE: Final = 1.4
+AGES: Final = {"thin_client": 3, "desktop": 4, "host": 2}
+"""Years since the first of a class was bought; further rooms a month later each."""
+YEAR, MONTH = timedelta(days=365), timedelta(days=30)
+
+
+def building(name: str) -> str:
+    """Return a building's name for people."""
+    return BUILDINGS.get(name, f"Building {name.removeprefix('bat-').upper()}")
+
+
+def write(folder: Path, places: Places, day: date) -> None:
+    """Write the inventory of the campus as it is on a day.
+
+    Args:
+        folder: is made; files of an earlier one are written anew.
+        places: whose devices, with their names of the ledger.
+        day: nothing was bought after it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    priced = date(day.year - 1, 1, 1)
+    text = PLACES.format(establishment=ESTABLISHMENT, priced=priced, **SITES)
+    (folder / "campus.toml").write_text(text, encoding="utf-8")
+    named = dict.fromkeys([HOST_BUILDING, *(room.building for room in places.rooms)])
+    sites = ((building(n), SITES["centre" if n in CENTRAL else "north"]) for n in named)
+    _csv(folder / "buildings.csv", ("name", "site"), sites)
+    rooms = [(HOST_ROOM, building(HOST_BUILDING), PUE), *((r.name, building(r.building), "") for r in places.rooms)]
+    _csv(folder / "rooms.csv", ("name", "building", "pue"), rooms)
+    pools = [HOST_POOL, *(pool.name for pool in places.pools)]
+    _csv(folder / "pools.csv", ("name", "establishment"), ((pool, ESTABLISHMENT) for pool in pools))
+    seats = ((f"{r.name} seats", r.name, r.pool, r.count) for r in places.rooms if r.pool)
+    _csv(folder / "seats.csv", ("name", "room", "pool", "count"), seats)
+    bought = {room.name: day - AGES[room.kind] * YEAR + i % 12 * MONTH for i, room in enumerate(places.rooms)}
+    hosts = (
+        (h.name, h.model, h.room, HOST_POOL, day - (AGES["host"] + 3 * (i == OLDER_HOST)) * YEAR, "yes")
+        for i, h in enumerate(places.hosts)
+    )
+    _csv(folder / "hosts.csv", ("name", "model", "room", "pool", "purchased", "agent"), hosts)
+    seated = {room.name: f"{room.name} seats" if room.pool else "" for room in places.rooms}
+    devices = (
+        (d.name, d.model, d.room, seated[d.room], bought[d.room], "yes") for d in places.devices[len(places.hosts) :]
+    )
+    _csv(folder / "devices.csv", ("name", "model", "room", "seat", "purchased", "agent"), devices)
+
+
+def _csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(head)
+        table.writerows(rows)
