@@ -100,6 +100,11 @@ class Link:
         """Whether a collector is there and let us in."""
         return self._ready
 
+    @property
+    def delivered(self) -> bool:
+        """Whether there is nothing left to send, or nobody to send it to."""
+        return not self.connected or self.order.idle
+
     def sockets(self) -> list[zmq.Socket[bytes]]:
         """Return the sockets to wait for; they change with every connection."""
         return [s for s in (self._socket, self._monitor) if s is not None]

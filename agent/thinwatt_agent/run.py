@@ -71,18 +71,11 @@ class Turned(Protocol):
     def taken(self) -> int:
         """Rows taken by this process."""
 
-    @property
-    def delivered(self) -> bool:
-        """Whether there is nothing left to send, or nobody to send it to."""
-
     def step(self) -> int:
         """Do what is due and return when to come back at the latest (monotonic, ns)."""
 
     def finish(self) -> None:
         """Put what is pending into the spool."""
-
-    def close(self) -> None:
-        """Let go of connection and spool."""
 
 
 class Agent:
@@ -135,16 +128,6 @@ class Agent:
         """Take a last row and put what is pending into the spool."""
         self._sample(self._now())
         self._flush(with_state=True)
-
-    @property
-    def delivered(self) -> bool:
-        """Whether there is nothing left to send, or nobody to send it to."""
-        return not self.link.connected or self.link.order.idle
-
-    def close(self) -> None:
-        """Close the connection and let go of the spool."""
-        self.link.close(linger_ms=200)
-        self.spool.close()
 
     def _begin(self, state: dict[str, Any] | None, base: int | None) -> None:
         """Begin a stream: at ``base`` with the registers of ``state``, or now."""
@@ -276,7 +259,8 @@ def run(agents: Sequence[Turned], notify: Notify | None = None, now: Callable[[]
             _finish(agents, signals, look)
     finally:
         for agent in agents:
-            agent.close()
+            agent.link.close(linger_ms=200)
+            agent.spool.close()
 
 
 def _turn(agents: Sequence[Turned], signals: _Signals, notify: Notify, look: Callable[[], int]) -> None:
@@ -301,7 +285,7 @@ def _finish(agents: Sequence[Turned], signals: _Signals, look: Callable[[], int]
     signals.stop = False  # a second signal ends the waiting
     while not signals.stop:
         dues = [(agent, min(agent.link.step(), limit)) for agent, limit in limits if look() < limit]
-        waiting = [(agent, due) for agent, due in dues if not agent.delivered]
+        waiting = [(agent, due) for agent, due in dues if not agent.link.delivered]
         if not waiting:
             break
         _wait([agent for agent, _ in waiting], signals, min(due for _, due in waiting) - look())

@@ -34,7 +34,6 @@ class Silent:
     """A link that is never connected."""
 
     hello = b""
-    connected = False
 
     def step(self) -> int:
         return 1 << 62
@@ -76,7 +75,7 @@ def test_what_is_sent_is_what_the_history_would_have_said_and_no_stop_takes_any(
     bench.step.take([Message(b"\0r", name, wire.encode_hello(hello), bench.now)])
     for stop in (4 * 3_600 - 77, 0):
         spool = Spool(lambda: Disk(tmp_path / "spool"), boot)
-        gateway(name, campus, spool, 2 * 3_600 - 100, utc).close()
+        gateway(name, campus, spool, 2 * 3_600 - 100, utc).spool.close()
         utc[0] += stop
     sent = list(frames(Spool(lambda: Disk(tmp_path / "spool"), boot)))
     for frame in sent:

@@ -106,16 +106,6 @@ class Gateway:
     def finish(self) -> None:
         """Nothing is pending: the row that has begun is caught up by the next process."""
 
-    @property
-    def delivered(self) -> bool:
-        """Whether there is nothing left to send, or nobody to send it to."""
-        return not self.link.connected or self.link.order.idle
-
-    def close(self) -> None:
-        """Close the connection and let go of the spool."""
-        self.link.close(linger_ms=200)
-        self.spool.close()
-
     def _take(self) -> bool:
         """Put a frame of the rows that are due into the spool; return whether there was any."""
         now, after = self._now().utc // SECOND, self._tick
