@@ -97,7 +97,7 @@ class NoLink:
     """Nobody to send to."""
 
     def __init__(self, clock: Clock) -> None:
-        self.order, self.hello, self.connected = Order(), b"", False
+        self.order, self.hello = Order(), b""
         self.clock = clock
 
     def step(self) -> int:
@@ -107,7 +107,7 @@ class NoLink:
         return []
 
     def close(self, linger_ms: int = 0) -> None:
-        self.connected = False
+        pass
 
 
 class Desk:

@@ -114,19 +114,17 @@ def _call(module: str, *arguments: str) -> str:
 
 @dataclass(slots=True)
 class Shown:
-    """One group of machines on /metrics: how many were heard, W now, kWh and gCO2e booked so far."""
+    """One group of machines on /metrics: how many were heard, W now and J booked so far; None: it is not there."""
 
-    devices: int = 0
-    watts: float = 0.0
-    kwh: float = 0.0
-    grams: float = 0.0
+    devices: float | None = None
+    watts: float | None = None
+    joules: float | None = None
 
 
 FAMILIES: Final = {
-    "thinwatt_devices": ("devices", 1),
-    "thinwatt_power_watts": ("watts", 1),
-    "thinwatt_energy_joules": ("kwh", KWH),
-    "thinwatt_carbon_grams": ("grams", 1),
+    "thinwatt_devices": "devices",
+    "thinwatt_power_watts": "watts",
+    "thinwatt_energy_joules": "joules",
 }
 
 
@@ -138,9 +136,9 @@ def shown(url: str) -> tuple[Shown, Shown]:
     groups = Shown(), Shown()
     for family in text_string_to_metric_families(wanted):
         for sample in family.samples:
-            field, unit = FAMILIES[family.name.removesuffix("_total")]
+            field = FAMILIES[family.name.removesuffix("_total")]
             group = groups[sample.labels.get("simulated") == "true"]
-            setattr(group, field, getattr(group, field) + type(getattr(group, field))(sample.value / unit))
+            setattr(group, field, (getattr(group, field) or 0.0) + sample.value)
     return groups
 
 
@@ -172,7 +170,7 @@ def run(folder: Path, months: int) -> int:
 
   open  {base}
         {url}
-        {base}api/v1
+        {base}api/v1/openapi.json
 
   Ctrl-C ends it and leaves nothing running; make demo goes on with what is in {folder}.
 """)
@@ -224,8 +222,12 @@ def told(group: Shown) -> str:
     """Return a group in words."""
     if not group.devices:
         return "the first rows come within a minute"
-    many = f"{group.devices:,} devices, " if group.devices > 1 else ""
-    return f"{many}{group.watts:,.1f} W now, {group.kwh:,.{6 if group.kwh < 1 else 1}f} kWh"
+    many = f"{group.devices:,.0f} devices, " if group.devices > 1 else ""
+    power = "power unknown" if group.watts is None else f"{group.watts:,.1f} W now"
+    if group.joules is None:
+        return f"{many}{power}, energy unknown"
+    kwh = group.joules / KWH
+    return f"{many}{power}, {kwh:,.{6 if kwh < 1 else 1}f} kWh"
 
 
 def _follow(url: str, running: list[subprocess.Popen[bytes]]) -> None:

@@ -8,9 +8,6 @@ from typing import Final
 THIS_MACHINE: Final = "this-machine"
 INTERVAL: Final = "2 s"
 FRAME: Final = "10 s"
-INVENTORY: Final = ""
-"""The line of ``[collector]`` that names the inventory's folder, once the collector reads one: inventory =
-"inventory"."""
 
 
 def collector_toml(agents_port: int, web_port: int) -> str:
@@ -18,7 +15,7 @@ def collector_toml(agents_port: int, web_port: int) -> str:
     return f"""\
 [collector]
 state = "collector"
-{INVENTORY}
+
 [link]
 bind = "tcp://127.0.0.1:{agents_port}"
 secret_key = "keys/collector"

@@ -17,7 +17,7 @@ import pytest
 
 from thinwatt_collector.config import load
 from thinwatt_collector.demo import machines
-from thinwatt_collector.demo.__main__ import Shown, make_campus, shown
+from thinwatt_collector.demo.__main__ import Shown, make_campus, shown, told
 
 
 def until(what: Callable[[], bool], seconds: float) -> None:
@@ -47,7 +47,16 @@ def test_real_and_simulated_machines_are_told_apart_and_never_added(tmp_path: Pa
     )
     real, simulated = shown((tmp_path / "metrics").as_uri())
     assert real == Shown(watts=40.0)
-    assert simulated == Shown(devices=6, watts=5900.0, kwh=2.0)
+    assert simulated == Shown(devices=6, watts=5900.0, joules=7.2e6)
+    assert told(simulated) == "6 devices, 5,900.0 W now, 2.0 kWh"
+
+
+def test_what_nobody_measured_is_unknown_and_no_zero(tmp_path: Path) -> None:
+    """A virtual machine has no power of its own; the console said that it drew 0.0 W."""
+    (tmp_path / "metrics").write_text('thinwatt_devices{class="virtual_machine",simulated="false"} 1\n')
+    real, simulated = shown((tmp_path / "metrics").as_uri())
+    assert told(real) == "power unknown, energy unknown"
+    assert told(simulated) == "the first rows come within a minute"
 
 
 def test_the_state_of_an_older_demonstration_is_left_alone(tmp_path: Path) -> None:
@@ -72,8 +81,8 @@ def _all_are_heard(url: str) -> bool:
     return [group.devices for group in shown(url)] == [1, 1056]
 
 
-def _more_than(url: str, kwh: float) -> bool:
-    return shown(url)[1].kwh > kwh
+def _more_than(url: str, joules: float) -> bool:
+    return (shown(url)[1].joules or 0.0) > joules
 
 
 @pytest.mark.slow
@@ -88,10 +97,10 @@ def test_a_campus_that_goes_on_over_two_starts_and_nothing_left_running(tmp_path
             print(f"{turn} start: {time.monotonic() - began:.1f} s")
             url = re.findall(r"http://\S+/metrics", said.read_text())[0]
             until(partial(_all_are_heard, url), 90)
-            first = shown(url)[1].kwh
+            first = shown(url)[1].joules or 0.0
             assert first >= before
             until(partial(_more_than, url, first), 90)
-            before = shown(url)[1].kwh
+            before = shown(url)[1].joules or 0.0
             children = psutil.Process(demo.pid).children(recursive=True)
             assert len(children) >= 3
         finally:
