@@ -156,7 +156,7 @@ def test_what_is_negative_is_refused_by_name(column: str) -> None:
 
 def test_an_unknown_policy_is_told_which_there_are() -> None:
     with pytest.raises(ValueError, match="reservation, activity, equal, marginal"):
-        attribute(np.array(1.0), np.array(0.0), desktops(), "fair")  # type: ignore[arg-type]
+        attribute(np.array(1.0), np.array(0.0), desktops(), "fair")  # type: ignore[arg-type]  # the wrong word is the point
 
 
 def test_every_policy_is_tried() -> None:

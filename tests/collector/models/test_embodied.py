@@ -68,7 +68,7 @@ def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="ends before"):
         embodied.amortised(one, none, one, one, none)
     with pytest.raises(ValueError, match="cutoff, linear, 50_50"):
-        embodied.second_life(one, one, one, one, "fair")  # type: ignore[arg-type]
+        embodied.second_life(one, one, one, one, "fair")  # type: ignore[arg-type]  # the wrong word is the point
     with pytest.raises(ValueError, match="no length together"):
         embodied.second_life(one, one, none, none)
     with pytest.raises(ValueError, match="nothing was served"):
