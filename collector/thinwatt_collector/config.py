@@ -36,6 +36,8 @@ class Config:
     ledger_memory: float
     commit_every: float
     hold: float
+    keep_slots: float
+    keep_endpoints: float
     listen: str
     web_config: Path | None
     tokens: Path | None
@@ -135,6 +137,15 @@ KEYS: Final = (
     Key("ledger", "memory", "ledger_memory", _bytes, "1 GiB", "what the ledger's engine may use"),
     Key("ledger", "commit_every", "commit_every", _seconds, "10 s", "answers wait for the commit"),
     Key("ledger", "hold", "hold", _bytes, "64 MiB", "uncommitted frames beyond which nothing more is received"),
+    Key("ledger", "keep_slots", "keep_slots", _seconds, "400 d", "quarters of an hour; older ones are hours and days"),
+    Key(
+        "ledger",
+        "keep_endpoints",
+        "keep_endpoints",
+        _seconds,
+        "30 d",
+        "PCs and thin clients one by one; older energy is that of their room, or of their class",
+    ),
     Key("web", "listen", "listen", _listen, "127.0.0.1:9466", "where /metrics is; open it to others with a web_config"),
     Key("web", "web_config", "web_config", _maybe_path, "", "TLS and passwords, the file of Prometheus exporters"),
     Key("api", "tokens", "tokens", _maybe_path, "", "who reads /api/v1 with which role; api-token adds one"),

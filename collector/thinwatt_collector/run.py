@@ -24,6 +24,7 @@ from thinwatt_collector.control import Control
 from thinwatt_collector.factors import table
 from thinwatt_collector.keys import AllowList
 from thinwatt_collector.ledger import LedgerError, open_ledger
+from thinwatt_collector.ledger.compaction import Plan
 from thinwatt_collector.models.devices import DeviceTable
 from thinwatt_collector.publication import Publication
 from thinwatt_collector.readers import LedgerBooks
@@ -35,15 +36,11 @@ from thinwatt_collector.serve.api.tokens import Tokens
 from thinwatt_collector.serve.exposition import Family, LabelSet
 from thinwatt_collector.snapshot import Rules, Snapshots
 from thinwatt_collector.step import Step
+from thinwatt_collector.upkeep import Upkeep, zone_of_days
 
 log = logging.getLogger(__name__)
 
 SECOND: Final = 1_000_000_000
-SEAL_AFTER: Final = 20 * 60
-"""A slot is sealed 20 min after its end; late energy enters it again all the same [s]."""
-UPKEEP: Final = 60.0
-KEEP_STREAMS: Final = 400 * 86_400
-"""Stream rows are kept 400 days [s]."""
 BATCH: Final = 0.05
 """Pause after a small drain, so that frames are handled by the dozen [s]."""
 LONGEST_RETRY: Final = 30.0
@@ -81,7 +78,8 @@ class Collector:
         self._retry = 1.0
         self._next_try = 0.0
         self._next_commit = time.monotonic() + config.commit_every
-        self._next_upkeep = time.monotonic() + UPKEEP
+        self._days = zone_of_days(config.clocks)
+        self._upkeep = Upkeep(self._ledger, self._books, self._plan)
         self._publish()
 
     def families(self) -> Sequence[Family]:
@@ -129,8 +127,8 @@ class Collector:
         full = self._step.uncommitted_bytes >= self._config.hold
         if not self._trouble and (full or time.monotonic() >= self._next_commit):
             self.commit()
-        if not self._trouble and time.monotonic() >= self._next_upkeep:
-            self._upkeep()
+        if not self._trouble:
+            self._look_after()
 
     def _receive(self, timeout: float) -> None:
         messages = self.receiver.drain(int(timeout * 1000), int(self._config.hold))
@@ -191,16 +189,18 @@ class Collector:
         families = self._snapshots.of(step.fleet, step.tallies.skew, conflicts, now)
         self._families = self._publication.of(families, step.fleet)
 
-    def _upkeep(self) -> None:
-        self._next_upkeep = time.monotonic() + UPKEEP
-        now = time.time()
+    def _look_after(self) -> None:
         try:
-            self._ledger.seal(int(now - SEAL_AFTER) // 900)
-            self._ledger.forget_streams(int((now - KEEP_STREAMS) * SECOND))
-            self._gauges.ledger_bytes = self._ledger.size()
+            if self._upkeep.turn():
+                self._gauges.ledger_bytes = self._ledger.size()
+                self._step.fleet.forget_silent(int((time.time() - 2 * 86_400) * SECOND))
         except LedgerError as error:
             self._fail(error)
-        self._step.fleet.forget_silent(int((now - 2 * 86_400) * SECOND))
+
+    def _plan(self) -> Plan:
+        """Return what is folded and forgotten as of now."""
+        config = self._config
+        return Plan(self._days, keep_slots=int(config.keep_slots), keep_endpoints=int(config.keep_endpoints))
 
     def _backup(self, request: dict[str, object]) -> dict[str, object]:
         if self._trouble:
