@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from thinwatt_agent import __version__
 from thinwatt_collector.book import Event
 from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.config import Config
@@ -30,7 +34,7 @@ from thinwatt_collector.publication import Publication
 from thinwatt_collector.readers import LedgerBooks
 from thinwatt_collector.receive import Receiver
 from thinwatt_collector.self_metrics import Gauges, registry
-from thinwatt_collector.serve.api.access import Access
+from thinwatt_collector.serve.api.access import Access, Owner
 from thinwatt_collector.serve.api.routes import Setting, create_api
 from thinwatt_collector.serve.api.tokens import Tokens
 from thinwatt_collector.serve.exposition import Family, LabelSet
@@ -62,8 +66,9 @@ class Collector:
         intensity = table.load({"zone": config.zone})
         self._step = Step(self._ledger, DeviceTable.packaged().of, intensity, config.policy)
         self._books = LedgerBooks(self._ledger, self._step)
-        access = Access(Tokens(config.tokens), config.anonymous)
-        self.api = create_api(Setting(self, self._books, intensity, access, config.clocks))
+        setting = Setting(self, self._books, intensity, Access(Tokens(config.tokens), config.anonymous), config.clocks)
+        self.api = create_api(setting)
+        self.own_api = create_api(replace(setting, access=Owner()))
         self.receiver = Receiver(config.bind, secret_key, self._allow)
         self._control = Control(config.state, {"backup": self._backup, "status": self._status})
         self._gauges = Gauges(ledger_bytes=self._ledger.size())
@@ -73,6 +78,7 @@ class Collector:
         self._publication = Publication(rules, config.state / "published.json")
         self._cloned: set[str] = set()
         self._families: Sequence[Family] = ()
+        self._last_commit = ""
         self._trouble = ""
         self._trouble_since = 0
         self._retry = 1.0
@@ -151,6 +157,7 @@ class Collector:
             self._fail(error)
             return
         self._gauges.commits += 1
+        self._last_commit = datetime.now(UTC).isoformat(" ", "seconds")
         self._gauges.uncommitted_bytes = 0
         self._healed()
 
@@ -210,8 +217,24 @@ class Collector:
         return {"path": path, "bytes": self._ledger.backup(path)}
 
     def _status(self, _: dict[str, object]) -> dict[str, object]:
+        """Return what the owner asks of a running collector: names may stand in it."""
         ready, said = self.ready()
-        return {"ready": ready, "said": said, "devices": len(self._step.fleet.devices)}
+        fleet, now = self._step.fleet, time.time_ns()
+        newest: dict[str, int] = {}
+        for row, heard in zip(fleet.stream_rows, fleet.stream["seen"].tolist(), strict=True):
+            newest[row[0]] = max(heard, newest.get(row[0], 0))
+        return {
+            "ready": ready,
+            "said": said,
+            "version": __version__,
+            "devices": dict(sorted(Counter(d.kind for d in fleet.devices).items())),
+            "agents": len(newest),
+            "silent": sum(now - seen > self._config.stale_after * SECOND for seen in newest.values()),
+            "last_commit": self._last_commit,
+            "oldest_unbooked": float(self._unbooked()[0]),
+            "ledger": self._config.ledger.partition(":")[2],
+            "ledger_bytes": self._ledger.size(),
+        }
 
     def note(self, kind: str, subject: str, text: str) -> None:
         """Have an event written with the next commit."""
