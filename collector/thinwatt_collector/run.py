@@ -22,6 +22,8 @@ from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.config import Config
 from thinwatt_collector.control import Control
 from thinwatt_collector.factors import table
+from thinwatt_collector.inventory.places import Price
+from thinwatt_collector.inventory.watched import Watched
 from thinwatt_collector.keys import AllowList
 from thinwatt_collector.ledger import LedgerError, open_ledger
 from thinwatt_collector.models.devices import DeviceTable
@@ -64,9 +66,12 @@ class Collector:
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
         intensity = table.load({"zone": config.zone})
         self._step = Step(self._ledger, DeviceTable.packaged().of, intensity)
+        price = None if config.tariff is None else Price(config.tariff, config.tariff_date, "collector")
+        self.inventory = Watched(config.inventory, config.clocks, price)
         self._books = LedgerBooks(self._ledger, self._step)
         access = Access(Tokens(config.tokens), config.anonymous)
-        self.api = create_api(Setting(self, self._books, intensity, access, config.clocks))
+        known = self.inventory.now
+        self.api = create_api(Setting(self, self._books, intensity, access, config.clocks, inventory=known))
         self.receiver = Receiver(config.bind, secret_key, self._allow)
         self._control = Control(config.state, {"backup": self._backup, "status": self._status})
         self._gauges = Gauges(ledger_bytes=self._ledger.size())
@@ -83,6 +88,7 @@ class Collector:
         self._next_commit = time.monotonic() + config.commit_every
         self._next_upkeep = time.monotonic() + UPKEEP
         self._publish()
+        self.inventory.follow()
 
     def families(self) -> Sequence[Family]:
         """Return the families of the last committed snapshot, and how old what is not in it may be."""
@@ -108,7 +114,7 @@ class Collector:
         nameless = sum(1 for d in self._step.fleet.devices if d.kind == "unknown")
         if nameless:
             said.append(f"{nameless} devices have no class, so no model estimates them: set class in [agent] there")
-        return not self._trouble, said + self._publication.said
+        return not self._trouble, [*said, *self._publication.said, *self.inventory.now().said]
 
     def _may_be_named(self, agent: str) -> bool:
         number = self._step.fleet.device_number(agent)
@@ -219,6 +225,7 @@ class Collector:
 
     def close(self) -> None:
         """Take what has arrived, commit, answer, close."""
+        self.inventory.close()
         if not self._trouble:
             self._receive(0.0)
             self.commit()

@@ -18,6 +18,7 @@ from starlette.responses import Response, StreamingResponse
 
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
+from thinwatt_collector.inventory.watched import Now, nothing_known
 from thinwatt_collector.serve.api import answers, calendar, documents, paging
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
@@ -57,6 +58,7 @@ class Setting:
         access: who may see what.
         zone: time zone of the site: whose days law 7 goes by, and the default of ``zone``.
         clock: UTC [s].
+        inventory: what stands where, as known now.
     """
 
     snapshot: Snapshot
@@ -65,6 +67,7 @@ class Setting:
     access: Access
     zone: str
     clock: Clock = time.time
+    inventory: Now = nothing_known
 
 
 WRITTEN: Final[dict[str, Any]] = {"pattern": f"^{MOMENT}$"}
