@@ -98,6 +98,7 @@ def served(settings: Config) -> Iterator[Path]:
         yield settings.state / control.API_SOCKET
         return
     from thinwatt_collector.factors import table
+    from thinwatt_collector.inventory.watched import Watched
     from thinwatt_collector.ledger import open_ledger
     from thinwatt_collector.models.devices import DeviceTable
     from thinwatt_collector.readers import LedgerBooks
@@ -114,7 +115,8 @@ def served(settings: Config) -> Iterator[Path]:
     try:
         intensity = table.load({"zone": settings.zone})
         books = LedgerBooks(ledger, Step(ledger, DeviceTable.packaged().of, intensity))
-        api = create_api(Setting(NOTHING_NOW, books, intensity, Owner(), settings.clocks))
+        known = Watched(settings.inventory, settings.clocks, settings.price).now
+        api = create_api(Setting(NOTHING_NOW, books, intensity, Owner(), settings.clocks, inventory=known))
         with tempfile.TemporaryDirectory(prefix="thinwatt-") as folder:
             web = serve_local(below(api), Path(folder) / control.API_SOCKET)
             try:

@@ -9,12 +9,15 @@ import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from thinwatt_agent.places import line_of, meant
 from thinwatt_collector import units
+from thinwatt_collector.inventory.places import Price
+from thinwatt_collector.inventory.tables import CellError, day, number
 from thinwatt_collector.models.attribution import DEFAULT, POLICIES, Policy
 
 PerDevice = Literal["hosts", "all", "none"]
@@ -47,8 +50,16 @@ class Config:
     stale_after: float
     zone: str
     policy: Policy
+    inventory: Path | None
+    tariff: float | None
+    tariff_date: date | None
     log_level: str
     log_format: str
+
+    @property
+    def price(self) -> Price | None:
+        """The price of electricity where no room or site has one."""
+        return None if self.tariff is None else Price(self.tariff, self.tariff_date, "collector")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +139,26 @@ def _ledger(value: Any, folder: Path) -> str:
 
 
 LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def _maybe_price(value: Any, _: Path) -> float | None:
+    if value == "":
+        return None
+    try:
+        return number("price", 0.0, 5.0, "EUR/kWh")(value)
+    except CellError:
+        raise ValueError(f"{value!r} is no price in EUR/kWh from 0 to 5: write 0.21") from None
+
+
+def _maybe_day(value: Any, _: Path) -> date | None:
+    if value == "":
+        return None
+    try:
+        return day(value)
+    except CellError:
+        raise ValueError(f"{value!r} is no date: write 2026-02-01") from None
+
+
 KEYS: Final = (
     Key("collector", "state", "state", _path, "state", "folder of everything the collector writes"),
     Key("link", "bind", "bind", _endpoint, "tcp://*:8466", "where agents connect"),
@@ -170,6 +201,9 @@ KEYS: Final = (
         "how a host's energy goes to its desktops: reservation (idle by reserved memory, the rest by CPU time), "
         "activity, equal or marginal",
     ),
+    Key("inventory", "folder", "inventory", _maybe_path, "", "what stands where; see thinwatt-collector inventory"),
+    Key("tariff", "eur_per_kwh", "tariff", _maybe_price, "", "price of electricity where no room or site has one"),
+    Key("tariff", "date", "tariff_date", _maybe_day, "", "first day on which that was paid: 2026-02-01"),
     Key("log", "level", "log_level", _choice(*LEVELS), "info", ", ".join(LEVELS)),
     Key("log", "format", "log_format", _choice("text", "json"), "text", "text for people, json for machines"),
 )

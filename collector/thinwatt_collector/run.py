@@ -26,9 +26,11 @@ from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.config import Config
 from thinwatt_collector.control import Control
 from thinwatt_collector.factors import table
+from thinwatt_collector.inventory import folding
+from thinwatt_collector.inventory.watched import Watched
 from thinwatt_collector.keys import AllowList
 from thinwatt_collector.ledger import LedgerError, open_ledger
-from thinwatt_collector.ledger.compaction import Plan
+from thinwatt_collector.ledger.compaction import Groups, Plan
 from thinwatt_collector.models.devices import DeviceTable
 from thinwatt_collector.publication import Publication
 from thinwatt_collector.readers import LedgerBooks
@@ -65,8 +67,10 @@ class Collector:
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
         intensity = table.load({"zone": config.zone})
         self._step = Step(self._ledger, DeviceTable.packaged().of, intensity, config.policy)
+        self.inventory = Watched(config.inventory, config.clocks, config.price)
         self._books = LedgerBooks(self._ledger, self._step)
-        setting = Setting(self, self._books, intensity, Access(Tokens(config.tokens), config.anonymous), config.clocks)
+        access, known = Access(Tokens(config.tokens), config.anonymous), self.inventory.now
+        setting = Setting(self, self._books, intensity, access, config.clocks, inventory=known)
         self.api = create_api(setting)
         self.own_api = create_api(replace(setting, access=Owner()))
         self.receiver = Receiver(config.bind, secret_key, self._allow)
@@ -87,6 +91,7 @@ class Collector:
         self._days = zone_of_days(config.clocks)
         self._upkeep = Upkeep(self._ledger, self._books, self._plan)
         self._publish()
+        self.inventory.follow()
 
     def families(self) -> Sequence[Family]:
         """Return the families of the last committed snapshot, and how old what is not in it may be."""
@@ -112,7 +117,7 @@ class Collector:
         nameless = sum(1 for d in self._step.fleet.devices if d.kind == "unknown")
         if nameless:
             said.append(f"{nameless} devices have no class, so no model estimates them: set class in [agent] there")
-        return not self._trouble, said + self._publication.said
+        return not self._trouble, [*said, *self._publication.said, *self.inventory.now().said]
 
     def _may_be_named(self, agent: str) -> bool:
         number = self._step.fleet.device_number(agent)
@@ -207,7 +212,18 @@ class Collector:
     def _plan(self) -> Plan:
         """Return what is folded and forgotten as of now."""
         config = self._config
-        return Plan(self._days, keep_slots=int(config.keep_slots), keep_endpoints=int(config.keep_endpoints))
+        return Plan(
+            self._days,
+            keep_slots=int(config.keep_slots),
+            keep_endpoints=int(config.keep_endpoints),
+            dimension=folding.DIMENSION,
+            groups=self._groups,
+        )
+
+    def _groups(self, time: int) -> Groups:
+        """Return where endpoints stood, for what is kept of them."""
+        endpoints = [folding.Endpoint(d.id, d.name, d.kind, d.simulated) for d in self._step.fleet.devices]
+        return folding.folded(self.inventory.now().places, endpoints, time)
 
     def _backup(self, request: dict[str, object]) -> dict[str, object]:
         if self._trouble:
@@ -242,6 +258,7 @@ class Collector:
 
     def close(self) -> None:
         """Take what has arrived, commit, answer, close."""
+        self.inventory.close()
         if not self._trouble:
             self._receive(0.0)
             self.commit()
