@@ -1,26 +1,25 @@
-"""A campus on a day, before its first agent: energy, price and carbon of a year, and what to connect next."""
+"""A year of the campus as of a day: energy, price and carbon, what told it, and what to connect next."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from math import hypot, nan
 from typing import Final
 
 import numpy as np
 
 from thinwatt_collector.factors import FactorError, table
+from thinwatt_collector.inventory.annual import ANY, YEAR, Reading, Where
 from thinwatt_collector.inventory.profiles import Profile, profile, times
 from thinwatt_collector.inventory.tables import Inventory, Record
 from thinwatt_collector.models.devices import CLASSES
 from thinwatt_collector.models.energy import SLOT_SECONDS
-from thinwatt_collector.models.estimate import Cells, Estimate, deviation, estimate, interval, removed
+from thinwatt_collector.models.estimate import Cells, Estimate, Numbers, Readings, interval
 from thinwatt_collector.units import Ratio, scale
 
-YEAR: Final = timedelta(days=365).total_seconds()
-"""8,760 h [s]."""
 KWH: Final = scale("kWh", "J")
 SAMPLE: Final = 10
 """As many devices of a model, spread over its rooms, tell most of what its devices have in common."""
@@ -46,6 +45,22 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Heard:
+    """What agents told.
+
+    Attributes:
+        connected: how many machines of a line have an agent, by the line's name [1].
+        readings: of them; a line that is connected and in no reading has not told enough yet.
+    """
+
+    connected: Mapping[str, int] = field(default_factory=dict)
+    readings: Sequence[Reading] = ()
+
+
+NOTHING: Final = Heard()
+
+
+@dataclass(frozen=True, slots=True)
 class Range:
     """A figure with the ends of its 95 % interval, all in one unit."""
 
@@ -55,38 +70,76 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
-    """A class's part of the estimate, energy in J a year."""
+class Cell:
+    """Machines that are alike: class, model, place, and whether an agent may come.
 
-    kind: str
+    Attributes:
+        where: class, model and place, all told.
+        pool: of hosts.
+        devices: how many [1].
+        with_agent: of them.
+        by_design: of them, that are without one by design [1].
+        energy: expected of all of them in a year [J].
+    """
+
+    where: Where
+    pool: str
     devices: int
+    with_agent: int
     by_design: int
-    connected: int
     energy: float
+
+    @property
+    def free(self) -> int:
+        """Return how many may still get an agent."""
+        return self.devices - self.with_agent - self.by_design
+
+
+Named = tuple[str, ...]
+Sort = Callable[[Sequence[Cell]], Sequence[Named | None]]
+"""From all cells to the group that each is in, None for no group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Some cells' part of the estimate, energy in J a year."""
+
+    name: Named
+    devices: int
+    with_agent: int
+    by_design: int
+    energy: Range
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """What to connect next: agents on ``devices`` machines take ``narrower`` J a year off the interval's width."""
+    """What to connect next: agents on ``devices`` machines take ``narrower`` J a year off the interval's width.
 
-    what: str
-    name: str
+    ``of`` is how many machines without an agent the group has; fewer devices are a sample, spread over their rooms.
+    ``share`` is the part of the whole width that goes away.
+    """
+
+    name: Named
     devices: int
     of: int
     energy: float
     narrower: float
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
 class Campus:
-    """A year's estimate: energy [J], carbon [g], price [EUR], and what would make them surer.
+    """A year's estimate: energy [J], carbon [g], price [EUR].
 
     Attributes:
-        measured: part of the expected energy that agents told [1].
+        measured: part of the expected energy that agents with a meter told [1].
+        modelled: part that agents told by a model [1].
         priced: part of the expected energy whose tariff is known [1]; the price is of that part.
+        devices: how many are counted [1].
+        with_agent: of them.
         unplaced: devices without a room that the inventory knows.
         unknown: devices of no class, which no figure counts.
-        tariffs: price [EUR/kWh] and its day, of the rooms that have one.
+        tariffs: price [EUR/kWh] and its day, of the places that have one.
         factor: carbon's factor, in words.
         method: that the factor was made by.
     """
@@ -96,11 +149,12 @@ class Campus:
     carbon: Range
     price: Range
     measured: float
+    modelled: float
     priced: float
+    devices: int
+    with_agent: int
     unplaced: int
     unknown: int
-    groups: tuple[Group, ...]
-    advice: tuple[Advice, ...]
     tariffs: tuple[str, ...]
     factor: str
     method: str
@@ -131,167 +185,281 @@ def _device(inventory: Inventory, record: Record) -> Device:
     )
 
 
-def campus(inventory: Inventory, day: date, told: Mapping[str, float] | None = None) -> Campus:
-    """Return the estimate of a year like today's fleet.
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """A price of electricity [EUR/kWh] and the first day on which it was paid."""
+
+    price: float
+    since: date | None
+
+    def __str__(self) -> str:
+        return f"{self.price:g} EUR/kWh ({f'from {self.since}' if self.since else 'undated'})"
+
+
+class Fleet:
+    """A year of 8,760 h of today's fleet.
 
     Args:
         inventory: what stands where.
         day: whose state counts.
-        told: energy of a year of the devices that have an agent, each machine of the line, by name [J]; NaN where it
-            is connected but has not told enough yet to say a year.
+        heard: what agents told.
+        tariff: where neither room nor site has one.
     """
-    told = told or {}
-    everything = devices_on(inventory, day)
-    known = [d for d in everything if d.kind in CLASSES]
-    fleet = _Fleet(inventory, day, known, told)
-    found = estimate(fleet.cells, fleet.measured, fleet.told)
-    energy = fleet.range(found, np.ones(len(found.energy)), 0.0)
-    intensity, spread, words = fleet.intensity()
-    measured = sum(found.energy[g] * fleet.measured[g] / fleet.cells.devices[g] for g in range(len(found.energy)))
-    tariff = np.nan_to_num(fleet.tariff)
-    return Campus(
-        day=day,
-        energy=energy,
-        carbon=fleet.range(found, intensity, spread),
-        price=fleet.range(found, tariff / KWH, 0.0),
-        measured=float(measured) / found.total if found.total else 0.0,
-        priced=float(found.energy @ ~np.isnan(fleet.tariff)) / found.total if found.total else 0.0,
-        unplaced=sum(d.count for d in known if inventory.on(day, "rooms", d.room) is None),
-        unknown=sum(d.count for d in everything if d.kind not in CLASSES),
-        groups=fleet.groups(found),
-        advice=fleet.advice(found),
-        tariffs=fleet.tariffs(),
-        factor=words,
-        method=table.METHOD,
-    )
 
-
-class _Fleet:
-    """Devices of a day as cells: alike in class, model, place and whether an agent may come."""
-
-    def __init__(self, inventory: Inventory, day: date, devices: Iterable[Device], told: Mapping[str, float]) -> None:
+    def __init__(self, inventory: Inventory, day: date, heard: Heard = NOTHING, tariff: Tariff | None = None) -> None:
         self._inventory, self._day = inventory, day
+        everything = devices_on(inventory, day)
         members: dict[tuple[str, str, str, str, bool], list[Device]] = defaultdict(list)
-        for d in devices:
-            members[d.kind, d.model, d.room, d.pool, d.by_design].append(d)
-        self.members = list(members.values())
-        self.first = [same[0] for same in self.members]
-        self.measured = np.array([sum(d.count for d in same if d.name in told) for same in self.members], float)
-        rooms = [inventory.on(day, "rooms", d.room) for d in self.first]
-        pue = np.array([room.told.get("pue", 1.0) if room else 1.0 for room in rooms], float)
-        self.told = np.array([_mean(same, told) for same in self.members], float) * pue
-        places = [self._places(room) for room in rooms]
-        self.tariff = np.array([next((p.number("tariff") for p in at if "tariff" in p.told), nan) for at in places])
-        self.zones = [next((p.text("zone") for p in at if p.text("zone")), ZONE) for at in places]
-        self._priced = [next((p for p in at if "tariff" in p.told), None) for at in places]
-        self.cells = self._cells([self._profile(d) for d in self.first], pue)
+        for d in everything:
+            if d.kind in CLASSES:
+                members[d.kind, d.model, d.room, d.pool, d.by_design].append(d)
+        self._first = [same[0] for same in members.values()]
+        places = [self._places(d) for d in self._first]
+        self._tariffs = [next((t for t in map(_tariff, at) if t), tariff) for at in places]
+        self._price = np.array([t.price if t else nan for t in self._tariffs]) / KWH
+        self._zones = [next((p.text("zone") for p in at if p.text("zone")), ZONE) for at in places]
+        self._pue = np.array([at[0].told.get("pue", 1.0) if at else 1.0 for at in places], float)
+        self._cells = self._alike([self._profile(d) for d in self._first], members.values())
+        where = [_where(d, at) for d, at in zip(self._first, places, strict=True)]
+        with_agent = [sum(min(heard.connected.get(d.name, 0), d.count) for d in same) for same in members.values()]
+        self._readings, told = self._told(heard.readings, where, np.array(with_agent, float))
+        self._found = Estimate(self._cells, self._readings)
+        energy = self._found.energy.tolist()
+        self.cells = [
+            Cell(where[g], d.pool, n, with_agent[g], (n - with_agent[g]) * d.by_design, energy[g])
+            for g, (d, n) in enumerate(zip(self._first, map(int, self._cells.devices), strict=True))
+        ]
+        self._basis = self._shares(told)
+        self._unknown = sum(d.count for d in everything if d.kind not in CLASSES)
+        self._unplaced = sum(c.devices for c, at in zip(self.cells, places, strict=True) if not at)
 
     def _profile(self, d: Device) -> Profile:
         return profile(d.kind, d.model, next(iter(self._inventory.tables["models"].get(d.model, ())), None))
 
-    def _places(self, room: Record | None) -> list[Record]:
-        """Return a room and what it stands in, from the inside out."""
-        found = [room] if room else []
-        for table_, key in (("buildings", "building"), ("sites", "site")):
-            outer = self._inventory.on(self._day, table_, found[-1].text(key)) if found else None
-            if outer is None:
+    def _places(self, d: Device) -> list[Record]:
+        """Return a machine's room and what it stands in, from the inside out."""
+        found: list[Record] = []
+        name = d.room
+        for table_, key in (("rooms", "building"), ("buildings", "site"), ("sites", "")):
+            record = self._inventory.on(self._day, table_, name)
+            if record is None:
                 break
-            found.append(outer)
+            found.append(record)
+            name = record.text(key)
         return found
 
-    def _cells(self, profiles: list[Profile], pue: Ratio) -> Cells:
+    def _alike(self, profiles: list[Profile], members: Iterable[list[Device]]) -> Cells:
         errors: list[dict[str, float]] = []
-        for d, p in zip(self.first, profiles, strict=True):
+        for d, p in zip(self._first, profiles, strict=True):
             # Where nobody says the place, each model stands for itself.
             place = " ".join(d.place) if d.place[1] else f"nowhere {d.model}"
             errors.append({**p.common, f"habits of {d.kind} in {place}": p.room})
         u_pue = times()["", "pue"].uncertainty
-        around = [{d.room: u_pue} if factor > 1.0 else {} for d, factor in zip(self.first, pue, strict=True)]
+        around = [{d.room: u_pue} if factor > 1.0 else {} for d, factor in zip(self._first, self._pue, strict=True)]
         return Cells(
-            energy=np.array([p.power for p in profiles], float) * pue * YEAR,
-            devices=np.array([sum(d.count for d in same) for same in self.members], float),
+            energy=np.array([p.power for p in profiles], float) * self._pue * YEAR,
+            devices=np.array([sum(d.count for d in same) for same in members], float),
             loadings=_matrix(errors),
             own=np.array([p.own for p in profiles], float),
             meter=np.array([p.meter for p in profiles], float),
             around=_matrix(around),
         )
 
-    def range(self, found: Estimate, price: Ratio, spread: float) -> Range:
-        """Return a total priced by cell, with the energy's own interval and the price's spread."""
-        priced = replace(self.cells, energy=self.cells.energy * price)
-        total = float(found.energy @ price)
-        spread_of_energy = deviation(priced, self.measured)
-        return Range(total, *interval(total, hypot(spread_of_energy, spread * total)))
+    def _told(
+        self, readings: Sequence[Reading], where: Sequence[Where], with_agent: Ratio
+    ) -> tuple[Readings, list[Reading]]:
+        """Return the readings that are of some machine of this fleet, each cell in the closest one."""
+        closest = _closest(readings, where, with_agent)
+        used = sorted({r for r in closest if r >= 0})
+        of = np.array([used.index(r) if r >= 0 else -1 for r in closest], np.int64)
+        told = [readings[r] for r in used]
+        there = np.bincount(of[of >= 0], with_agent[of >= 0], len(told))
+        share = np.array([min(1.0, r.devices / n) for r, n in zip(told, there, strict=True)])
+        measured = np.where(of >= 0, with_agent * share[of] if told else 0.0, 0.0)
+        at = self._cells.energy / self._pue
+        expected = np.bincount(of[of >= 0], (measured * at)[of >= 0], len(told))
+        energy = np.array([r.energy for r in told]) * there * share
+        return (
+            Readings(
+                of=of,
+                measured=measured,
+                told=energy / expected if told else np.zeros(0),
+                alone=np.array([r.own_unseen * times()[r.where.kind, "own_season"].uncertainty for r in told]),
+                shared=_matrix([_doubts(r) for r in told]),
+            ),
+            told,
+        )
 
-    def intensity(self) -> tuple[Ratio, float, str]:
+    def _shares(self, told: Sequence[Reading]) -> tuple[float, float]:
+        """Return the parts of the expected energy that are measured and modelled."""
+        total = self._found.total
+        if not total or not told:
+            return 0.0, 0.0
+        there = self._readings.of >= 0
+        part = (self._found.energy * self._readings.measured / self._cells.devices)[there]
+        basis = np.array([r.basis for r in told])[self._readings.of[there]]
+        measured, modelled = (part @ basis / total).tolist()
+        return measured, modelled
+
+    def _range(self, price: Ratio, spread: float = 0.0) -> Range:
+        """Return a total priced by cell, with the energy's own interval and the price's spread."""
+        total = float(self._found.energy @ price)
+        return Range(total, *interval(total, hypot(self._found.deviation(price), spread * total)))
+
+    def whole(self) -> Campus:
+        """Return the estimate of all of it."""
+        energy, known = self._found.energy, ~np.isnan(self._price)
+        intensity, spread, words = self._intensity()
+        total = self._found.total
+        return Campus(
+            day=self._day,
+            energy=self._range(np.ones(len(energy))),
+            carbon=self._range(intensity, spread),
+            price=self._range(np.nan_to_num(self._price)),
+            measured=self._basis[0],
+            modelled=self._basis[1],
+            priced=float(energy @ known) / total if total else 0.0,
+            devices=sum(c.devices for c in self.cells),
+            with_agent=sum(c.with_agent for c in self.cells),
+            unplaced=self._unplaced,
+            unknown=self._unknown,
+            tariffs=tuple(sorted({str(t) for t in self._tariffs if t})),
+            factor=words,
+            method=table.METHOD,
+        )
+
+    def _intensity(self) -> tuple[Ratio, float, str]:
         """Return the carbon intensity by cell [g/J], its relative standard deviation, the factor in words."""
         slot = int(datetime(self._day.year, self._day.month, self._day.day, 12, tzinfo=UTC).timestamp() // SLOT_SECONDS)
         by_zone: dict[str, table.YearlyTable] = {}
-        for zone in {*self.zones, ZONE}:
+        for zone in {*self._zones, ZONE}:
             try:
                 by_zone[zone] = table.load({"zone": zone})
             except FactorError:
                 by_zone[zone] = table.load({"zone": zone, "fallback_zone": ZONE})
         factors = {zone: found.factor_of(slot) for zone, found in by_zone.items()}
-        used = sorted(set(self.zones)) or [ZONE]
+        used = sorted(set(self._zones)) or [ZONE]
         flagged = {zone for zone in used if bool(by_zone[zone].at(np.array([slot]))[1][0])}
         words = "; ".join(
             f"{zone}: {factors[zone].name}, {factors[zone].version}{', as fallback' if zone in flagged else ''}"
             for zone in used
         )
         spread = max(factors[zone].uncertainty for zone in used)
-        return np.array([factors[zone].intensity for zone in self.zones], float), spread, words
+        return np.array([factors[zone].intensity for zone in self._zones], float), spread, words
 
-    def tariffs(self) -> tuple[str, ...]:
-        """Return the prices used, each with its day."""
-        told = {
-            f"{p.number('tariff'):g} EUR/kWh ({f'from {d}' if (d := p.day('tariff_date')) else 'undated'})"
-            for p in self._priced
-            if p is not None
-        }
-        return tuple(sorted(told))
-
-    def groups(self, found: Estimate) -> tuple[Group, ...]:
-        """Return the estimate by class."""
+    def groups(self, sort: Sort) -> list[Group]:
+        """Return the estimate by group, in the order of their names."""
+        at = _members(sort(self.cells))
+        chosen = np.zeros((len(at), len(self.cells)))
+        for row, which in enumerate(at.values()):
+            chosen[row, which] = 1.0
+        spread = self._found.deviations(chosen).tolist()
         rows = []
-        for kind in CLASSES:
-            mine = [g for g, d in enumerate(self.first) if d.kind == kind]
-            if mine:
-                count = self.cells.devices[mine]
-                none = sum(int(self.cells.devices[g]) for g in mine if self.first[g].by_design)
-                connected = int(self.measured[mine].sum())
-                rows.append(Group(kind, int(count.sum()), none, connected, float(found.energy[mine].sum())))
-        return tuple(rows)
+        for (name, which), deviation in zip(at.items(), spread, strict=True):
+            mine = [self.cells[g] for g in which]
+            devices, with_agent = sum(c.devices for c in mine), sum(c.with_agent for c in mine)
+            total = sum(c.energy for c in mine)
+            energy = Range(total, *interval(total, deviation))
+            rows.append(Group(name, devices, with_agent, sum(c.by_design for c in mine), energy))
+        return sorted(rows, key=lambda g: g.name)
 
-    def advice(self, found: Estimate) -> tuple[Advice, ...]:
-        """Return what to connect next, what narrows the interval most first."""
-        free = self.cells.devices - self.measured
-        named: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for g, d in enumerate(self.first):
-            if not d.by_design and free[g] > 0:
-                for what, name in (("room", d.room), ("pool", d.pool), ("model", d.model)):
-                    if name:
-                        named[what, name].append(g)
-        if not named:
-            return ()
+    def advice(self, *sorts: Sort, samples: bool = False) -> list[Advice]:
+        """Return what to connect next, what narrows the interval most first; each line is by itself.
+
+        Args:
+            sorts: what may be connected together.
+            samples: take of each group a few devices only, spread evenly.
+        """
         asked, rows = [], []
-        for (what, name), cells in named.items():
-            which = np.array(cells, np.int64)
-            of = float(free[which].sum())
-            more = free[which] * (min(SAMPLE, of) / of if what == "model" else 1.0)
-            asked.append((which, more))
-            energy = float((found.energy[which] * free[which] / self.cells.devices[which]).sum())
-            rows.append((what, name, round(more.sum()), round(of), energy))
-        widths = removed(self.cells, self.measured, asked).tolist()
-        ranked = [Advice(*row, narrower) for row, narrower in zip(rows, widths, strict=True)]
-        return tuple(sorted(ranked, key=lambda a: (-a.narrower, a.what, a.name)))
+        for sort in sorts:
+            for name, cells in _members(sort(self.cells)).items():
+                which = np.array([g for g in cells if self.cells[g].free > 0], np.int64)
+                if not len(which):
+                    continue
+                free = np.array([self.cells[g].free for g in which], float)
+                of = float(free.sum())
+                more = free * (min(SAMPLE, of) / of if samples else 1.0)
+                energy = sum(self.cells[g].energy * self.cells[g].free / self.cells[g].devices for g in which)
+                asked.append((which, more))
+                rows.append((name, round(more.sum()), round(of), energy))
+        return self._ranked(rows, asked)
+
+    def _ranked(
+        self, rows: Sequence[tuple[Named, int, int, float]], asked: Sequence[tuple[Numbers, Ratio]]
+    ) -> list[Advice]:
+        if not asked:
+            return []
+        total = self._range(np.ones(len(self.cells)))
+        width = total.high - total.low
+        narrower = self._found.removed(asked).tolist()
+        found = [Advice(*row, less, less / width if width else 0.0) for row, less in zip(rows, narrower, strict=True)]
+        return sorted(found, key=lambda a: (-a.narrower, a.name))
 
 
-def _mean(same: Iterable[Device], told: Mapping[str, float]) -> float:
-    """Return the mean of what the connected ones of a cell told, NaN if none told anything yet."""
-    heard = [(told[d.name], d.count) for d in same if d.name in told and not np.isnan(told[d.name])]
-    count = sum(n for _, n in heard)
-    return sum(energy * n for energy, n in heard) / count if count else nan
+def alone(inventory: Inventory, day: date, told: Mapping[str, float]) -> Heard:
+    """Return what agents told that measured each machine for a whole year.
+
+    Args:
+        inventory: what stands where.
+        day: whose state counts.
+        told: energy of a year of each machine of a line, by its name [J]; NaN: connected, and has told nothing yet.
+    """
+    lines = {d.name: d for d in devices_on(inventory, day) if d.name in told}
+    by: dict[Where, list[Device]] = defaultdict(list)
+    for d in lines.values():
+        if not np.isnan(told[d.name]):
+            by[Where(d.kind, d.model, room=d.room)].append(d)
+    readings = []
+    for where, same in by.items():
+        count = sum(d.count for d in same)
+        readings.append(Reading(where, count, sum(told[d.name] * d.count for d in same) / count))
+    return Heard({d.name: d.count for d in lines.values()}, readings)
+
+
+def _closest(readings: Sequence[Reading], where: Sequence[Where], with_agent: Ratio) -> list[int]:
+    """Return for each cell that has agents the reading that tells most of its place and model, -1 for none."""
+    known = {r.where: i for i, r in enumerate(readings)}
+    found = []
+    for of, agents in zip(where, with_agent.tolist(), strict=True):
+        asked = (
+            Where(of.kind, model, *place)
+            for place in (
+                (of.site, of.building, of.room),
+                (ANY, ANY, of.room),
+                (of.site, of.building, ANY),
+                (of.site, ANY, ANY),
+                (ANY, ANY, ANY),
+            )
+            for model in (of.model, ANY)
+        )
+        found.append(next((known[w] for w in asked if w in known), -1) if agents else -1)
+    return found
+
+
+def _doubts(reading: Reading) -> dict[str, float]:
+    """Return the errors that a reading has in common with others, by name."""
+    where = reading.where
+    return {
+        f"weeks of {where.kind}": reading.unseen * times()[where.kind, "season"].uncertainty,
+        f"agents' word of {where.kind} {where.model}": reading.doubt,
+    }
+
+
+def _where(d: Device, places: Sequence[Record]) -> Where:
+    names = {record.table: record.name for record in places}
+    return Where(d.kind, d.model, names.get("sites", ""), names.get("buildings", ""), d.room)
+
+
+def _tariff(record: Record) -> Tariff | None:
+    return Tariff(record.number("tariff"), record.day("tariff_date")) if "tariff" in record.told else None
+
+
+def _members(names: Sequence[Named | None]) -> dict[Named, list[int]]:
+    found: dict[Named, list[int]] = defaultdict(list)
+    for g, name in enumerate(names):
+        if name is not None:
+            found[name].append(g)
+    return found
 
 
 def _matrix(rows: list[dict[str, float]]) -> Ratio:

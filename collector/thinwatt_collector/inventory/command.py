@@ -76,7 +76,7 @@ def _plain(problem: Problem) -> dict[str, Any]:
 
 
 def _estimate(options: argparse.Namespace) -> int:
-    from thinwatt_collector.inventory.campus import campus
+    from thinwatt_collector.inventory.campus import Fleet
     from thinwatt_collector.inventory.check import whole
     from thinwatt_collector.inventory.page import counted, document, page
     from thinwatt_collector.inventory.tables import load
@@ -86,7 +86,7 @@ def _estimate(options: argparse.Namespace) -> int:
     if unread := [problem for problem in problems if problem.id == "folder"]:
         raise FileNotFoundError(f"{options.folder}: {unread[0].what()}; {unread[0].remedy()}")
     errors = _errors([*problems, *whole(inventory, day)])
-    found = campus(inventory, day)
+    found = Fleet(inventory, day)
     if options.json:
         _say(json.dumps({**document(found), "errors": errors}, ensure_ascii=False, indent=1))
         return 0

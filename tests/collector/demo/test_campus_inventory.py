@@ -11,8 +11,9 @@ import pytest
 from thinwatt_collector.demo.campus.inventory import PUE, write
 from thinwatt_collector.demo.campus.places import university
 from thinwatt_collector.demo.campus.simulation import Campus
-from thinwatt_collector.inventory.campus import campus, devices_on
+from thinwatt_collector.inventory.campus import Fleet, alone, devices_on
 from thinwatt_collector.inventory.check import check
+from thinwatt_collector.inventory.page import connect_next
 from thinwatt_collector.inventory.tables import Inventory, load
 
 DAY = date(2026, 9, 1)
@@ -56,13 +57,15 @@ def test_the_truth_is_inside_from_no_agent_to_all_and_each_room_narrows_it(
     true = sum(joules * (PUE if "/host-" in name else 1.0) for name, joules in year.items())
     waiting = {room: [d.name for d in places.devices if d.room == room] for room in {d.room for d in places.devices}}
     told: dict[str, float] = {}
-    found = campus(inventory, DAY, told)
+    width = np.inf
     while True:
-        assert found.energy.low < true < found.energy.high, f"{len(told)} devices tell"
+        found = Fleet(inventory, DAY, alone(inventory, DAY, told))
+        energy = found.whole().energy
+        assert energy.low < true < energy.high, f"{len(told)} devices tell"
+        assert energy.high - energy.low < width
+        width = energy.high - energy.low
         if not waiting:
             break
-        room = next(a.name for a in found.advice if a.what == "room")
+        room = next(a.name[1] for a in connect_next(found) if a.name[0] == "room")
         told |= {name: year[name] for name in waiting.pop(room)}
-        before, found = found, campus(inventory, DAY, told)
-        assert found.energy.high - found.energy.low < before.energy.high - before.energy.low
     assert len(told) == 1056
