@@ -13,6 +13,7 @@ import numpy as np
 
 from thinwatt_collector.factors import FactorError, table
 from thinwatt_collector.inventory.annual import ANY, YEAR, Reading, Where
+from thinwatt_collector.inventory.places import Price
 from thinwatt_collector.inventory.profiles import Profile, profile, times
 from thinwatt_collector.inventory.tables import Inventory, Record
 from thinwatt_collector.models.devices import CLASSES
@@ -185,17 +186,6 @@ def _device(inventory: Inventory, record: Record) -> Device:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Tariff:
-    """A price of electricity [EUR/kWh] and the first day on which it was paid."""
-
-    price: float
-    since: date | None
-
-    def __str__(self) -> str:
-        return f"{self.price:g} EUR/kWh ({f'from {self.since}' if self.since else 'undated'})"
-
-
 class Fleet:
     """A year of 8,760 h of today's fleet.
 
@@ -203,10 +193,10 @@ class Fleet:
         inventory: what stands where.
         day: whose state counts.
         heard: what agents told.
-        tariff: where neither room nor site has one.
+        price: where neither room nor site has one.
     """
 
-    def __init__(self, inventory: Inventory, day: date, heard: Heard = NOTHING, tariff: Tariff | None = None) -> None:
+    def __init__(self, inventory: Inventory, day: date, heard: Heard = NOTHING, price: Price | None = None) -> None:
         self._inventory, self._day = inventory, day
         everything = devices_on(inventory, day)
         members: dict[tuple[str, str, str, str, bool], list[Device]] = defaultdict(list)
@@ -215,8 +205,9 @@ class Fleet:
                 members[d.kind, d.model, d.room, d.pool, d.by_design].append(d)
         self._first = [same[0] for same in members.values()]
         places = [self._places(d) for d in self._first]
-        self._tariffs = [next((t for t in map(_tariff, at) if t), tariff) for at in places]
-        self._price = np.array([t.price if t else nan for t in self._tariffs]) / KWH
+        told_prices = [[_price(p) for p in at if "tariff" in p.told] + ([price] if price else []) for at in places]
+        self._prices = [next((p for p in of if p.holds(day)), None) for of in told_prices]
+        self._price = np.array([p.eur_per_kwh if p else nan for p in self._prices]) / KWH
         self._zones = [next((p.text("zone") for p in at if p.text("zone")), ZONE) for at in places]
         self._pue = np.array([at[0].told.get("pue", 1.0) if at else 1.0 for at in places], float)
         self._cells = self._alike([self._profile(d) for d in self._first], members.values())
@@ -323,7 +314,7 @@ class Fleet:
             with_agent=sum(c.with_agent for c in self.cells),
             unplaced=self._unplaced,
             unknown=self._unknown,
-            tariffs=tuple(sorted({str(t) for t in self._tariffs if t})),
+            tariffs=tuple(sorted({_words(p) for p in self._prices if p})),
             factor=words,
             method=table.METHOD,
         )
@@ -450,8 +441,12 @@ def _where(d: Device, places: Sequence[Record]) -> Where:
     return Where(d.kind, d.model, names.get("sites", ""), names.get("buildings", ""), d.room)
 
 
-def _tariff(record: Record) -> Tariff | None:
-    return Tariff(record.number("tariff"), record.day("tariff_date")) if "tariff" in record.told else None
+def _price(record: Record) -> Price:
+    return Price(record.number("tariff"), record.day("tariff_date"), f"{record.table} {record.name}")
+
+
+def _words(price: Price) -> str:
+    return f"{price.eur_per_kwh:g} EUR/kWh ({f'from {price.since}' if price.since else 'undated'})"
 
 
 def _members(names: Sequence[Named | None]) -> dict[Named, list[int]]:
