@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from math import hypot, nan
 from typing import Final
@@ -12,7 +12,9 @@ from typing import Final
 import numpy as np
 
 from thinwatt_collector.factors import FactorError, table
-from thinwatt_collector.inventory.annual import ANY, YEAR, Reading, Where
+from thinwatt_collector.inventory.annual import YEAR, Reading, Where
+from thinwatt_collector.inventory.devices import Device, devices_on
+from thinwatt_collector.inventory.heard import NOTHING, Heard, closest, doubts
 from thinwatt_collector.inventory.places import Price
 from thinwatt_collector.inventory.profiles import Profile, profile, times
 from thinwatt_collector.inventory.tables import Inventory, Record
@@ -25,40 +27,6 @@ KWH: Final = scale("kWh", "J")
 SAMPLE: Final = 10
 """As many devices of a model, spread over its rooms, tell most of what its devices have in common."""
 ZONE: Final = "FR"
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A line of hosts or devices as it stands on a day: ``count`` machines alike."""
-
-    name: str
-    kind: str
-    model: str
-    room: str
-    pool: str
-    count: int
-    by_design: bool
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """Return what its habits come from: the pool of a host, the room of an endpoint."""
-        return ("pool", self.pool) if self.pool else ("room", self.room)
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """What agents told.
-
-    Attributes:
-        connected: how many machines of a line have an agent, by the line's name [1].
-        readings: of them; a line that is connected and in no reading has not told enough yet.
-    """
-
-    connected: Mapping[str, int] = field(default_factory=dict)
-    readings: Sequence[Reading] = ()
-
-
-NOTHING: Final = Heard()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,31 +129,6 @@ class Campus:
     method: str
 
 
-def devices_on(inventory: Inventory, day: date) -> list[Device]:
-    """Return what stands there on a day: bought by then, not retired, its line valid."""
-    found = []
-    for kind in ("hosts", "devices"):
-        for record in inventory.records(kind):
-            bought, retired = record.day("purchased") or date.min, record.day("retired") or date.max
-            if record.span[0] <= day <= record.span[1] and bought <= day < retired:
-                found.append(_device(inventory, record))
-    return found
-
-
-def _device(inventory: Inventory, record: Record) -> Device:
-    model = inventory.tables["models"].get(record.text("model"))
-    of_model = model[0].text("class") if model else ""
-    return Device(
-        name=record.name,
-        kind="host" if record.table == "hosts" else record.text("class") or of_model,
-        model=record.text("model"),
-        room=record.text("room"),
-        pool=record.text("pool"),
-        count=int(record.told.get("count", 1)),
-        by_design=record.text("agent") == "none",
-    )
-
-
 class Fleet:
     """A year of 8,760 h of today's fleet.
 
@@ -260,9 +203,9 @@ class Fleet:
         self, readings: Sequence[Reading], where: Sequence[Where], with_agent: Ratio
     ) -> tuple[Readings, list[Reading]]:
         """Return the readings that are of some machine of this fleet, each cell in the closest one."""
-        closest = _closest(readings, where, with_agent)
-        used = sorted({r for r in closest if r >= 0})
-        of = np.array([used.index(r) if r >= 0 else -1 for r in closest], np.int64)
+        near = closest(readings, where, with_agent)
+        used = {r: n for n, r in enumerate(sorted({r for r in near if r >= 0}))}
+        of = np.array([used.get(r, -1) for r in near], np.int64)
         told = [readings[r] for r in used]
         there = np.bincount(of[of >= 0], with_agent[of >= 0], len(told))
         share = np.array([min(1.0, r.devices / n) for r, n in zip(told, there, strict=True)])
@@ -276,7 +219,7 @@ class Fleet:
                 measured=measured,
                 told=energy / expected if told else np.zeros(0),
                 alone=np.array([r.own_unseen * times()[r.where.kind, "own_season"].uncertainty for r in told]),
-                shared=_matrix([_doubts(r) for r in told]),
+                shared=_matrix([doubts(r) for r in told]),
             ),
             told,
         )
@@ -385,55 +328,6 @@ class Fleet:
         narrower = self._found.removed(asked).tolist()
         found = [Advice(*row, less, less / width if width else 0.0) for row, less in zip(rows, narrower, strict=True)]
         return sorted(found, key=lambda a: (-a.narrower, a.name))
-
-
-def alone(inventory: Inventory, day: date, told: Mapping[str, float]) -> Heard:
-    """Return what agents told that measured each machine for a whole year.
-
-    Args:
-        inventory: what stands where.
-        day: whose state counts.
-        told: energy of a year of each machine of a line, by its name [J]; NaN: connected, and has told nothing yet.
-    """
-    lines = {d.name: d for d in devices_on(inventory, day) if d.name in told}
-    by: dict[Where, list[Device]] = defaultdict(list)
-    for d in lines.values():
-        if not np.isnan(told[d.name]):
-            by[Where(d.kind, d.model, room=d.room)].append(d)
-    readings = []
-    for where, same in by.items():
-        count = sum(d.count for d in same)
-        readings.append(Reading(where, count, sum(told[d.name] * d.count for d in same) / count))
-    return Heard({d.name: d.count for d in lines.values()}, readings)
-
-
-def _closest(readings: Sequence[Reading], where: Sequence[Where], with_agent: Ratio) -> list[int]:
-    """Return for each cell that has agents the reading that tells most of its place and model, -1 for none."""
-    known = {r.where: i for i, r in enumerate(readings)}
-    found = []
-    for of, agents in zip(where, with_agent.tolist(), strict=True):
-        asked = (
-            Where(of.kind, model, *place)
-            for place in (
-                (of.site, of.building, of.room),
-                (ANY, ANY, of.room),
-                (of.site, of.building, ANY),
-                (of.site, ANY, ANY),
-                (ANY, ANY, ANY),
-            )
-            for model in (of.model, ANY)
-        )
-        found.append(next((known[w] for w in asked if w in known), -1) if agents else -1)
-    return found
-
-
-def _doubts(reading: Reading) -> dict[str, float]:
-    """Return the errors that a reading has in common with others, by name."""
-    where = reading.where
-    return {
-        f"weeks of {where.kind}": reading.unseen * times()[where.kind, "season"].uncertainty,
-        f"agents' word of {where.kind} {where.model}": reading.doubt,
-    }
 
 
 def _where(d: Device, places: Sequence[Record]) -> Where:

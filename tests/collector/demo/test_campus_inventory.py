@@ -16,8 +16,10 @@ from thinwatt_collector.demo.campus.places import university
 from thinwatt_collector.demo.campus.reports import BASES
 from thinwatt_collector.demo.campus.simulation import Campus
 from thinwatt_collector.inventory.annual import Days, Where, readings
-from thinwatt_collector.inventory.campus import Fleet, Heard, alone, devices_on
+from thinwatt_collector.inventory.campus import Fleet
 from thinwatt_collector.inventory.check import check
+from thinwatt_collector.inventory.devices import devices_on
+from thinwatt_collector.inventory.heard import Heard, alone
 from thinwatt_collector.inventory.page import by_class, connect_next
 from thinwatt_collector.inventory.tables import Inventory, load
 

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from tests.conftest import Golden
 from thinwatt_collector.__main__ import main
 from thinwatt_collector.inventory import example
-from thinwatt_collector.inventory.campus import KWH, Fleet, alone, devices_on
+from thinwatt_collector.inventory.campus import KWH, Fleet
+from thinwatt_collector.inventory.devices import devices_on
 from thinwatt_collector.inventory.files import Entry, Origin
+from thinwatt_collector.inventory.heard import alone
 from thinwatt_collector.inventory.page import classes, connect_next, document, page
 from thinwatt_collector.inventory.profiles import profile
 from thinwatt_collector.inventory.tables import Inventory, load, records
