@@ -10,17 +10,23 @@ import heapq
 import queue
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import duckdb
+import numpy as np
 
 from thinwatt_collector.fleet import printable
+from thinwatt_collector.inventory.places import EMPTY, Places, Whereabouts
 from thinwatt_collector.ledger import LedgerError, ReadableLedger, history
-from thinwatt_collector.serve.api.books import Agent, TooFineError, UnreadableError
+from thinwatt_collector.serve.api.books import PLACE, Agent, TooFineError, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
-from thinwatt_collector.serve.api.rows import Rows
+from thinwatt_collector.serve.api.rows import Rows, summed, texts
 from thinwatt_collector.step import Step
 
+MOVED: Final = "→"
+"""Begins the label of a device that moves within a window."""
 QUESTIONS: Final = 64
 """Questions to the step that wait at one time."""
 ROUND_WITHIN: Final = 5.0
@@ -43,11 +49,53 @@ class LedgerReader:
         return None if found is None else int(found) * 900
 
     def energy(
-        self, begin: int, end: int, grain: Grain, zone: str, by: Sequence[str], where: Mapping[str, Sequence[str]]
+        self,
+        begin: int,
+        end: int,
+        grain: Grain,
+        zone: str,
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str]],
+        places: Whereabouts | None = None,
     ) -> Rows:
-        """Return booked energy by bucket and ``by``."""
+        """Return booked energy by bucket and ``by``; buckets are cut where devices move."""
+        if PLACE not in by:
+            return self._rows(begin, end, grain, zone, by, where)
+        places = Places(EMPTY, ZoneInfo("UTC")) if places is None else places
+        known = self._execute("SELECT id, name FROM device", []).fetchall()
+        keys, cuts = places.within([name for _, name in known], begin, end)
+        # What has moved is told apart by its name, and put where it stood when its time is known.
+        labels = [
+            (number, text)
+            for (number, name), key in zip(known, keys, strict=True)
+            if (text := key or (MOVED + name if name in places else ""))
+        ]
+        groups = {PLACE: ([number for number, _ in labels], [text for _, text in labels])}
+        rows = self._rows(begin, end, grain, zone, by, where, groups, cuts)
+        moving = np.array([text[:1] != "[" for text in rows.dims[PLACE]], np.bool_)
+        if not moving.any():
+            return rows
+        at = np.maximum(rows.begin[moving], begin).tolist()
+        told = zip(rows.dims[PLACE][moving].tolist(), at, strict=True)
+        stood = rows.dims[PLACE].copy()
+        stood[moving] = texts(places.key_at(text.removeprefix(MOVED), time) for text, time in told)
+        return summed(replace(rows, dims={**rows.dims, PLACE: stood}), tuple(by), apart=True)
+
+    def _rows(
+        self,
+        begin: int,
+        end: int,
+        grain: Grain,
+        zone: str,
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str]],
+        groups: history.Groups | None = None,
+        cuts: Sequence[int] = (),
+    ) -> Rows:
         try:
-            found = history.energy(self._connection, begin, end, grain, zone, tuple(by), where)
+            found = history.energy(
+                self._connection, begin, end, grain, zone, tuple(by), where, groups=groups, cuts=cuts
+            )
         except history.TooFineError as error:
             raise TooFineError(str(error)) from error
         except LedgerError as error:

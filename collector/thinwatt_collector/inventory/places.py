@@ -8,11 +8,13 @@ room for its time. Where no line holds, the place is unknown ("") and the price 
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from thinwatt_collector.inventory.tables import AGENT, Inventory, Record
@@ -55,6 +57,44 @@ class Place:
         """Return what it is called at one of :data:`LEVELS`."""
         return str(getattr(self, name))
 
+    @property
+    def key(self) -> str:
+        """Return it as a text, which :func:`place_of` reads.
+
+        >>> place_of(Place(room="B1", price=Price(0.19, date(2026, 2, 1), "site North"))).price
+        Price(eur_per_kwh=0.19, since=datetime.date(2026, 2, 1), where='site North')
+        """
+        return _key(self)
+
+
+@lru_cache(maxsize=1 << 16)
+def _key(place: Place) -> str:
+    price = price_key(place.price)
+    return json.dumps([*(place.level(name) for name in LEVELS), price], ensure_ascii=False)
+
+
+@lru_cache(maxsize=1 << 16)
+def place_of(key: str) -> Place:
+    """Return the place that a text tells; "" tells of none."""
+    if not key:
+        return Place()
+    establishment, site, building, room, pool, price = json.loads(key)
+    return Place(establishment, site, building, room, pool, price_of(price))
+
+
+def price_key(price: Price | None) -> str:
+    """Return a price as a text, "" for none."""
+    return f"{price.eur_per_kwh!r} {price.since or '-'} {price.where}" if price else ""
+
+
+@lru_cache(maxsize=1 << 16)
+def price_of(key: str) -> Price | None:
+    """Return the price that a text tells."""
+    if not key:
+        return None
+    eur, since, where = key.split(" ", 2)
+    return Price(float(eur), None if since == "-" else date.fromisoformat(since), where)
+
 
 @dataclass(frozen=True, slots=True)
 class Stay:
@@ -70,6 +110,42 @@ def ledger_name(record: Record) -> str:
     """Return the name that a host or device has in the ledger."""
     told = record.text("agent")
     return told if told and told not in AGENT else record.name
+
+
+class Whereabouts(Protocol):
+    """Where devices of the ledger stand, in the keys of places."""
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether a line is of this device."""
+
+    def within(self, names: Sequence[str], begin: int, end: int) -> tuple[list[str], list[int]]:
+        """Return for each device the key of the place where it stands all the time from begin to end [UTC s].
+
+        Of one that changes its place or price meanwhile, or of whom no line is, it is ""; the times of changes are
+        returned beside: between two of them :meth:`key_at` tells.
+        """
+
+    def key_at(self, name: str, time: int) -> str:
+        """Return the key of the place where a device stands at a time [UTC s]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """Where devices stood on one day, as it was known then: later news of the inventory change nothing in it."""
+
+    keys: Mapping[str, str]
+    nowhere: str
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.keys
+
+    def within(self, names: Sequence[str], begin: int, end: int) -> tuple[list[str], list[int]]:  # noqa: ARG002
+        """Return the key of each device's place; none changes it."""
+        return [self.keys.get(name, self.nowhere) for name in names], []
+
+    def key_at(self, name: str, time: int) -> str:  # noqa: ARG002  # all the day
+        """Return the key of a device's place."""
+        return self.keys.get(name, self.nowhere)
 
 
 class Places:
@@ -97,6 +173,9 @@ class Places:
         """Return the names of the devices that some line is of."""
         return tuple(self._known)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._known
+
     def stays(self, name: str) -> Sequence[Stay]:
         """Return where a device of the ledger stood, one after the other, for all times."""
         return self._known.get(name, self._nowhere)
@@ -105,6 +184,28 @@ class Places:
         """Return where a device stands at a time [UTC s]."""
         stays = self.stays(name)
         return stays[bisect.bisect_right(stays, time, key=lambda s: s.begin) - 1]
+
+    def key_at(self, name: str, time: int) -> str:
+        """Return the key of the place where a device stands at a time [UTC s]."""
+        return self.at(name, time).place.key
+
+    def pinned(self, time: int) -> Pinned:
+        """Return where all devices stand at a time [UTC s]."""
+        return Pinned({name: self.key_at(name, time) for name in self._known}, self.key_at("", time))
+
+    def within(self, names: Sequence[str], begin: int, end: int) -> tuple[list[str], list[int]]:
+        """Return where each device stands all the time, and the times of changes: see :class:`Whereabouts`."""
+        keys, cuts = [], {s.begin for s in self._nowhere}
+        for name in names:
+            stays = self._known.get(name)
+            if stays is None:
+                keys.append("")
+                continue
+            first = stays[bisect.bisect_right(stays, begin, key=lambda s: s.begin) - 1]
+            keys.append(first.place.key if first.end >= end else "")
+            if first.end < end:
+                cuts.update(s.begin for s in stays)
+        return keys, sorted(at for at in cuts if begin < at < end)
 
     def changes(self, begin: int, end: int) -> list[int]:
         """Return the times within (begin, end) at which a device, known or not, changes its place or price [UTC s]."""

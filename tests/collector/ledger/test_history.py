@@ -336,3 +336,24 @@ def test_questions_without_sense_are_refused(by: list[str], groups: Any, said: s
         with pytest.raises(ValueError, match="on a slot"):
             energy(connection, 1, 900, "day", "UTC", [])
         assert len(energy(connection, 0, 900, "day", "UTC", ["class"], {"class": ["host"]})) == 0
+
+
+@relaxed
+@given(works, windows, grains, zones, st.lists(slots.map(lambda s: s * 900), max_size=4))
+def test_cut_buckets_are_parts_of_the_whole_ones(
+    turns: Any, window: tuple[int, int], grain: Grain, zone: str, cuts: list[int]
+) -> None:
+    with ledger() as connection:
+        run(connection, turns, Plan(keep_endpoints=FOR_EVER))
+        begin, end = window
+        cut = energy(connection, begin, end, grain, zone, ("class",), cuts=cuts)
+        whole = energy(connection, begin, end, grain, zone, ("class",))
+    edges = sorted({*whole.begin.tolist(), end})
+    parts: dict[tuple[int, str], float] = defaultdict(float)
+    for at, kind, joules in zip(cut.begin.tolist(), cut.dims["class"], cut.joules.tolist(), strict=True):
+        assert at in cuts or at in edges
+        parts[max(e for e in edges if e <= at), kind] += joules
+    expected = dict(
+        zip(zip(whole.begin.tolist(), whole.dims["class"], strict=True), whole.joules.tolist(), strict=True)
+    )
+    assert parts == pytest.approx(expected)

@@ -47,6 +47,10 @@ def energy_columns(found: Energy, asked: Question) -> Columns:
         | around(rows.joules, found.half, kwh, "kwh")
         | around(grams, found.grams_half, KG, "kgco2e")
         | {
+            name: np.where(hidden, np.nan, of)
+            for name, of in (("eur", found.eur), ("eur_low", found.eur_low), ("eur_high", found.eur_high))
+        }
+        | {
             "covered_seconds": rows.covered,
             "devices": np.where(hidden, np.nan, rows.devices),
             "fallback": found.fallback,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
+from thinwatt_collector.inventory.places import Whereabouts
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.problems import ProblemError
 from thinwatt_collector.serve.api.rows import Rows
@@ -16,6 +17,8 @@ from thinwatt_collector.serve.api.rows import Rows
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+PLACE: Final = "place"
+"""The dimension that tells where devices stand, in the keys of the inventory's places."""
 PLACES: Final = 2
 """Questions answered at one time: the step needs a core."""
 WAITING: Final = 16
@@ -39,9 +42,19 @@ class Reader(Protocol):
         """Return the beginning of the oldest slot with energy, UTC [s]; None where there is none."""
 
     def energy(
-        self, begin: int, end: int, grain: Grain, zone: str, by: Sequence[str], where: Mapping[str, Sequence[str]]
+        self,
+        begin: int,
+        end: int,
+        grain: Grain,
+        zone: str,
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str]],
+        places: Whereabouts | None = None,
     ) -> Rows:
         """Return booked energy of [begin, end) by bucket and ``by``; ``begin`` of a bucket is not cut to the window.
+
+        With :data:`PLACE` in ``by`` that dimension holds the keys of ``places``, and a bucket is cut in two where a
+        device moves: rows of one bucket and different places are of different devices.
 
         Raises:
             TooFineError: older energy is not kept so finely any more.

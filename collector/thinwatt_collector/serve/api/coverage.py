@@ -26,7 +26,7 @@ def coverage(
     Args:
         accounts: where cells of endpoints come from.
         reader: of the ledger.
-        asked: by class and simulated.
+        asked: the question; its right to ask for devices is checked already.
         role: of the asker.
         now: UTC [s].
     """
@@ -35,18 +35,16 @@ def coverage(
     edges = calendar.edges(asked.begin, asked.end, asked.grain, asked.zone)
     if begin >= asked.end:
         return empty(asked.by), np.zeros(0), np.zeros(0, np.int64)
-    where = dict(asked.where)
-    parts: list[Rows] = []
-    if not privacy.sees_all(role):
-        window = (asked.begin, asked.end)
-        parts = [_timed(c, edges, asked, window) for c in [accounts.cells(reader, asked, begin, now)]]
-        kinds = [kind for kind in where.get("class", privacy.NOBODYS) if kind in privacy.NOBODYS]
-        where["class"] = tuple(sorted(kinds))
-    if privacy.sees_all(role) or where["class"]:
-        slots = reader.energy(begin, asked.end, "slot", "UTC", asked.by, where)
-        at = np.clip(np.searchsorted(edges, slots.begin, side="right") - 1, 0, len(edges) - 2)
-        expected = (slots.devices * SLOT).astype(np.float64)
-        parts.append(replace(slots, begin=edges[at], joules=expected, variance=np.zeros(len(slots))))
+    window, parts = (begin, asked.end), []
+    if privacy.sees_all(role):
+        slots = accounts.exact(reader, asked, window, now, "slot")
+    else:
+        slots = accounts.hosts(reader, asked, window, "slot")
+        parts.append(_timed(accounts.cells(reader, asked, begin, now), edges, asked, (asked.begin, asked.end)))
+    slots = summed(slots, asked.by, apart=True)
+    at = np.clip(np.searchsorted(edges, slots.begin, side="right") - 1, 0, len(edges) - 2)
+    expected = (slots.devices * SLOT).astype(np.float64)
+    parts.append(replace(slots, begin=edges[at], joules=expected, variance=np.zeros(len(slots))))
     sums = summed(joined(parts, asked.by), asked.by)
     hidden = np.isnan(sums.joules)
     end = edges[np.searchsorted(edges, sums.begin, side="right")] if len(sums) else sums.begin

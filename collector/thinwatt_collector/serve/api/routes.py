@@ -19,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
-from thinwatt_collector.serve.api import answers, calendar, documents, paging
+from thinwatt_collector.serve.api import answers, calendar, documents, paging, prices
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
@@ -31,7 +31,7 @@ from thinwatt_collector.serve.api.openapi import RESPONSES, describe
 from thinwatt_collector.serve.api.privacy import Role, sees_all
 from thinwatt_collector.serve.api.problems import ProblemError, wrong
 from thinwatt_collector.serve.api.published import Published
-from thinwatt_collector.serve.api.question import FILTERS, MOMENT, Question, known, question
+from thinwatt_collector.serve.api.question import DIMENSIONS, FILTERS, MOMENT, Question, known, question
 from thinwatt_collector.serve.exposition import Family
 
 LONGEST_EXPORT: Final = 2_000_000
@@ -59,6 +59,7 @@ class Setting:
         zone: time zone of the site: whose days law 7 goes by, and the default of ``zone``.
         clock: UTC [s].
         inventory: what stands where, as known now.
+        cells: those of endpoints, for the role public; None: new ones.
     """
 
     snapshot: Snapshot
@@ -68,6 +69,12 @@ class Setting:
     zone: str
     clock: Clock = time.time
     inventory: Now = nothing_known
+    cells: Published | None = None
+
+    @property
+    def published(self) -> Published:
+        """Return the cells of endpoints, for the role public."""
+        return self.cells or Published(calendar.clocks(self.zone), None, self.inventory)
 
 
 WRITTEN: Final[dict[str, Any]] = {"pattern": f"^{MOMENT}$"}
@@ -93,13 +100,13 @@ Zone = Annotated[
         examples=["Europe/Paris"],
     ),
 ]
-ENERGY_BY: Final = "class|model|basis|simulated|device"
+ENERGY_BY: Final = "|".join(DIMENSIONS)
 By = Annotated[
     str,
     Query(
         json_schema_extra={"pattern": f"^(({ENERGY_BY})(,({ENERGY_BY}))*)?$"},
         description="dimensions of the rows, with commas; made-up devices always stand apart; device: role technical",
-        examples=["class,basis"],
+        examples=["class,basis", "site,building,room"],
     ),
 ]
 View = Annotated[Literal["booked"], Query(description="booked: as committed, never changed")]
@@ -120,7 +127,7 @@ class Endpoints:
     def __init__(self, setting: Setting) -> None:
         self._set = setting
         self._gate = Gate(setting.books)
-        self._accounts = Accounts(setting.intensity, Published(calendar.clocks(setting.zone)))
+        self._accounts = Accounts(setting.intensity, setting.published, setting.inventory, setting.zone)
 
     def role(self, request: Request) -> Role:
         """Return the asker's role."""
@@ -138,10 +145,15 @@ class Endpoints:
         model: Annotated[Texts, _only("model")] = None,
         basis: Annotated[Texts, _only("basis")] = None,
         simulated: Annotated[Texts, _only("simulated")] = None,
+        establishment: Annotated[Texts, _only("establishment")] = None,
+        site: Annotated[Texts, _only("site")] = None,
+        building: Annotated[Texts, _only("building")] = None,
+        room: Annotated[Texts, _only("room")] = None,
+        pool: Annotated[Texts, _only("pool")] = None,
         device: Annotated[Texts, _only("device")] = None,
     ) -> Question:
         """Return what is asked."""
-        given = (kind, model, basis, simulated, device)
+        given = (kind, model, basis, simulated, establishment, site, building, room, pool, device)
         where = {name: texts for name, texts in zip(FILTERS, given, strict=True) if texts}
         return question(
             begin,
@@ -174,6 +186,7 @@ class Endpoints:
         return _json(
             _about(asked)
             | {"view": "booked", "by": list(asked.by), "carbon": answers.carbon(self._set.intensity, found.factors)}
+            | {"tariffs": prices.told(found.prices)}
             | {"rows": answers.records(columns, chosen), "next": after and paging.cursor(_key(asked, role), after)}
         )
 
@@ -186,7 +199,8 @@ class Endpoints:
         columns = answers.coverage_columns(rows, expected, end, asked)
         return _json(
             _about(asked)
-            | {"rows": answers.records(columns, chosen), "next": after and paging.cursor(_key(asked, role), after)}
+            | {"by": list(asked.by), "rows": answers.records(columns, chosen)}
+            | {"next": after and paging.cursor(_key(asked, role), after)}
         )
 
     async def agents(self, request: Request, limit: int, cursor: str | None) -> Response:
@@ -243,18 +257,9 @@ def create_api(setting: Setting) -> FastAPI:
 
     @routes.get("/coverage", response_model=documents.Coverage, summary="For how much of the time energy is known")
     async def covered(
-        request: Request,
-        begin: Begin = None,
-        end: End = None,
-        grain: GrainOf = "day",
-        zone: Zone = None,
-        kind: Annotated[Texts, _only("class")] = None,
-        simulated: Annotated[Texts, _only("simulated")] = None,
-        limit: Limit = 1000,
-        cursor: Cursor = None,
+        request: Request, asked: Question = asking, limit: Limit = 1000, cursor: Cursor = None
     ) -> Response:
-        _allow(request, "begin", "end", "grain", "zone", "class", "simulated", "limit", "cursor")
-        asked = ends.question(request, begin, end, grain, zone, "class", kind, None, None, simulated)
+        _allow(request, *(name for name in energy_names if name != "view"), "limit", "cursor")
         return await ends.coverage(request, asked, limit, cursor)
 
     @routes.get("/agents", response_model=documents.Agents, summary="Agents and their health (role technical)")
