@@ -82,7 +82,7 @@ class Reading:
         where: whose; :data:`ANY` is of all that no closer reading is of.
         devices: how many tell it [1].
         energy: of one of them in 8,760 h, without its room's PUE [J].
-        unseen: part of the year that no group of the class was seen [1].
+        unseen: part of the year that no group of the class was seen, of those seen on enough of the same days [1].
         own_unseen: part of it that this one was not [1].
         doubt: relative standard deviation that those of a model have in common: the ledger's own, of what is not
             metered [1].
@@ -117,8 +117,11 @@ def _of_class(
     where: Sequence[Where], days: Sequence[Days], known: Sequence[tuple[Joules, Seconds]]
 ) -> Iterator[Reading]:
     level = levels(np.array([joules for joules, _ in known]), np.array([seconds for _, seconds in known]))
-    seen = [int((seconds > 0).sum()) for _, seconds in known]
-    unseen = 1.0 - max(seen) / DAYS
+    there_on = np.array([seconds > 0 for _, seconds in known], np.int64)
+    seen = there_on.sum(axis=1).tolist()
+    # What another saw says something of those that it can be compared with.
+    together = there_on @ there_on.T >= ENOUGH
+    reach = np.max(np.where(together, np.array(seen)[None, :], 0), axis=1).tolist()
     for i, of in enumerate(days):
         if seen[i] >= ENOUGH:
             there = np.where(known[i][1] > 0, of.devices if where[i].kind == "host" else _company(of.devices), 0.0)
@@ -127,7 +130,7 @@ def _of_class(
                 where=where[i],
                 devices=float(np.sort(there)[-ENOUGH]),
                 energy=float(level[i]) * YEAR,
-                unseen=unseen,
+                unseen=1.0 - reach[i] / DAYS,
                 own_unseen=1.0 - seen[i] / DAYS,
                 doubt=sum(bias for basis, (_, bias) in of.by_basis.items() if basis != "measured") / total,
                 basis=(_part(of, "measured", total), _part(of, "modelled", total)),

@@ -114,6 +114,15 @@ def test_energies_of_each_group_and_each_day_come_out_as_they_are(data: st.DataO
     assert levels(joules, seconds)[kept] == pytest.approx(level[kept], rel=1e-4)
 
 
+def test_whom_one_was_never_seen_beside_tells_nothing_of_ones_own_season() -> None:
+    """Older days are known of the class only, and the last month of each room: they have no day in common."""
+    of_class, room = readings(
+        {PCS: watched(20 * TERM, days=slice(0, 334)), OFFICES: watched(9.0, days=slice(334, 364))}, ()
+    )
+    assert of_class.unseen == pytest.approx(30 / 364)
+    assert room.unseen == room.own_unseen == pytest.approx(334 / 364)
+
+
 @given(st.integers(0, 363), st.integers(1, 363))
 def test_one_more_group_never_makes_the_part_that_nobody_saw_larger(begin: int, count: int) -> None:
     before = readings({PCS: watched(20 * TERM, days=slice(0, 200))}, ())[0]
