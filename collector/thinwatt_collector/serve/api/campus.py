@@ -154,7 +154,7 @@ def estimate(standing: Standing, day: date, who: Connected, heard: Heard, role: 
         "measured": min(found.measured, 1.0),
         "modelled": min(found.modelled, 1.0),
         "simulated": who.simulated,
-        "unlisted": who.unlisted,
+        "unlisted": sum(who.unlisted.values()),
         "unplaced": found.unplaced,
         "unknown": found.unknown,
         "groups": [_group(group) for group in fleet.groups(places)],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -26,11 +26,15 @@ from thinwatt_collector.serve.api.books import Census, Known, Reader
 from thinwatt_collector.serve.api.energy import Accounts
 from thinwatt_collector.serve.api.privacy import OTHER, Role
 from thinwatt_collector.serve.api.question import Question
-from thinwatt_collector.serve.api.rows import Ints, Rows, codes, joined, summed
+from thinwatt_collector.serve.api.rows import Ints, Mask, Rows, codes, joined, summed
 
 PLACE: Final = ("site", "building", "room")
 GROUPS: Final = ("class", "model", "simulated", *PLACE)
 """What devices that are compared with each other have in common."""
+
+
+ELSEWHERE: Final = frozenset({"virtual_machine"})
+"""Classes whose energy is their host's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +53,12 @@ class Connected:
 
     Attributes:
         lines: devices of the ledger, and their line.
-        unlisted: how many devices of the ledger, of classes that the inventory has, have no line.
+        unlisted: how many devices of the ledger have no line, by class.
         simulated: whether those that have one are made up.
     """
 
     lines: Mapping[Known, Line]
-    unlisted: int
+    unlisted: Mapping[str, int]
     simulated: bool
 
     @property
@@ -66,17 +70,17 @@ class Connected:
 def connected(standing: Standing, census: Census, day: date, now: int) -> Connected:
     """Return which devices of the ledger have a line in an inventory, of a day and a time [s]."""
     if standing.inventory is None:
-        return Connected({}, 0, simulated=False)
+        return Connected({}, {}, simulated=False)
     there = {d.name: d for d in devices_on(standing.inventory, day)}
     found = {}
-    unlisted = 0
+    unlisted: Counter[str] = Counter()
     for device in census.devices:
         record = standing.places.at(device.name, now).line
         line = there.get(record.name) if record else None
         if line is not None:
             found[device] = Line(line.name, line.kind, line.model, line.room)
-        else:
-            unlisted += device.kind != "virtual_machine"
+        elif device.kind not in ELSEWHERE:
+            unlisted[device.kind] += 1
     marks = Counter(device.simulated for device in found)
     return Connected(found, unlisted, simulated=marks[True] > marks[False])
 
@@ -120,8 +124,38 @@ def heard(accounts: Accounts, reader: Reader, who: Connected, role: Role, now: i
         cells = summed(accounts.cells(reader, asked, begin, now).rows, (*GROUPS, "basis"))
         daily = joined([ask(GROUPS, "day", nobodys), summed(cells, GROUPS)], GROUPS)
         by_basis = joined([ask((*GROUPS, "basis"), "month", nobodys), cells], (*GROUPS, "basis"))
-    found = days(daily, by_basis, limits, models(who))
+    lost = nowhere(daily, who)
+    found = days(placed_again(daily, lost), placed_again(by_basis, lost), limits, models(who))
     return Heard(who.by_line, readings(found, set(silent_when_off(who, found))))
+
+
+def nowhere(daily: Rows, who: Connected) -> dict[str, bool]:
+    """Return the classes with rows of no place though each of their devices has one: their place was not known then.
+
+    The inventory came later than the agents, or older days are folded. True says that most days are of that kind: then
+    the class is told as one. Else these days are left out.
+    """
+    at = _nowhere(daily)
+    found = {}
+    for kind in set(daily.dims["class"][at].tolist()):
+        if not who.unlisted.get(kind) and all(line.room for device, line in who.lines.items() if device.kind == kind):
+            mine = daily.dims["class"] == kind
+            found[kind] = 2 * len(np.unique(daily.begin[mine & at])) >= len(np.unique(daily.begin[mine]))
+    return found
+
+
+def placed_again(rows: Rows, lost: Mapping[str, bool]) -> Rows:
+    """Return rows without those of no place, or with them of any place."""
+    at = _nowhere(rows)
+    kinds = rows.dims["class"]
+    rows = rows.at(~(at & np.array([not lost.get(kind, True) for kind in kinds], np.bool_)))
+    any_place = _nowhere(rows) & np.array([lost.get(kind, False) for kind in rows.dims["class"]], np.bool_)
+    dims = {name: np.where(any_place & (name in PLACE), OTHER, column) for name, column in rows.dims.items()}
+    return replace(rows, dims=dims)
+
+
+def _nowhere(rows: Rows) -> Mask:
+    return np.array([not any(of) for of in zip(*(rows.dims[name] for name in PLACE), strict=True)], np.bool_)
 
 
 Models = Mapping[tuple[str, str], Mapping[str, str]]
@@ -166,7 +200,10 @@ def days(daily: Rows, by_basis: Rows, limits: Ints, named: Models) -> dict[Where
 
 
 def _groups(rows: Rows, named: Models) -> list[Where]:
-    """Return the group of each row; a room of which some rows tell no model that is known is one group."""
+    """Return the group of each row.
+
+    What is told together with others on one day is told with them on all days: so each device is in one group all year.
+    """
     code, first = codes(*(rows.dims[name] for name in GROUPS)) if len(rows) else (np.zeros(0, np.int64), ())
     dims = {name: rows.dims[name] for name in GROUPS}
     found = []
@@ -175,8 +212,12 @@ def _groups(rows: Rows, named: Models) -> list[Where]:
         kind = str(dims["class"][row])
         model = named.get((kind, place[-1]), {}).get(str(dims["model"][row]), ANY)
         found.append(Where(kind, model, *place))
-    vague = {of._replace(model=ANY) for of in found if of.model == ANY}
-    found = [one if (one := of._replace(model=ANY)) in vague else of for of in found]
+    for told in range(len(PLACE)):
+        wider = dict.fromkeys(PLACE[told:], ANY)
+        there = {of._replace(model=ANY) for of in found}
+        found = [wide if (wide := of._replace(**wider))._replace(model=ANY) in there else of for of in found]
+    vague = {of for of in found if of.model == ANY}
+    found = [wide if (wide := of._replace(model=ANY)) in vague else of for of in found]
     return [found[n] for n in code.tolist()]
 
 
