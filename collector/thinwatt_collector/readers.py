@@ -21,7 +21,7 @@ import numpy as np
 from thinwatt_collector.fleet import printable
 from thinwatt_collector.inventory.places import EMPTY, Places, Whereabouts
 from thinwatt_collector.ledger import LedgerError, ReadableLedger, history
-from thinwatt_collector.serve.api.books import PLACE, Agent, TooFineError, UnreadableError
+from thinwatt_collector.serve.api.books import PLACE, Agent, Census, Known, TooFineError, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.rows import Rows, summed, texts
 from thinwatt_collector.step import Step
@@ -49,6 +49,12 @@ class LedgerReader:
         """Return the beginning of the oldest slot with energy, UTC [s]."""
         (found,) = self._execute("SELECT min(slot) FROM energy", []).fetchall()[0]
         return None if found is None else int(found) * 900
+
+    def census(self) -> Census:
+        """Return who is known."""
+        devices = self._execute("SELECT name, agent, class, model, simulated FROM device ORDER BY id", []).fetchall()
+        heard = self._execute("SELECT agent, max(seen) FROM stream GROUP BY agent", []).fetchall()
+        return Census([Known(*row) for row in devices], {agent: int(seen) for agent, seen in heard})
 
     def energy(
         self,
