@@ -38,6 +38,8 @@ AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 CHUNK: Final = 1 << 16
 KEPT: Final = 30 * 86_400.0
 """An answer that nobody asked for again is kept this long [s]."""
+BELIEVED: Final = 366 * 86_400.0
+"""A server that wants to be left alone for longer has said something else [s]."""
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -212,14 +214,14 @@ class Fetcher:
     def _asked_pause(self, headers: email.message.Message) -> float:
         """Return how long a server wants to be left alone [s]; Retry-After is RFC 9110 §10.2.3."""
         after, reset = headers.get("Retry-After") or "", headers.get("X-RateLimit-Reset") or ""
-        if after.strip().isdigit():
+        if after.strip().isdigit() and len(after) < 9:
             return float(after)
         try:
-            if after:
-                return max(0.0, parsedate_to_datetime(after).timestamp() - self.now())
-            return max(0.0, float(reset) - self.now()) if reset else 0.0
-        except ValueError:
+            at = parsedate_to_datetime(after).timestamp() if after else float(reset)
+        except (ValueError, OverflowError):
             return 0.0
+        pause = at - self.now()
+        return pause if 0.0 < pause < BELIEVED else 0.0
 
     def _place(self, url: str) -> Path | None:
         return self.cache / f"{hashlib.sha256(url.encode()).hexdigest()}.answer" if self.cache else None

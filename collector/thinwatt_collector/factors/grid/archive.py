@@ -86,14 +86,12 @@ class Archive:
     def _file(self, month: str, readings: Readings) -> int:
         path = self.folder / f"{month}.csv"
         old = self._month(path) if path.exists() else empty()
-        newest: dict[tuple[int, int], float] = {}
+        newest: dict[tuple[int, int], str] = {}
         for rank in np.unique(old.rank):
             of_rank = best(old.at(np.flatnonzero(old.rank == rank)))
-            newest |= {
-                (s, int(rank)): v for s, v in zip(of_rank.slot.tolist(), of_rank.intensity.tolist(), strict=True)
-            }
-        rows = zip(readings.slot.tolist(), readings.rank.tolist(), readings.intensity.tolist(), strict=True)
-        new = [i for i, (slot, rank, value) in enumerate(rows) if newest.get((slot, rank)) != value]
+            newest |= dict(zip(_keys(of_rank), _written(of_rank), strict=True))
+        both = zip(_keys(readings), _written(readings), strict=True)
+        new = [i for i, (key, value) in enumerate(both) if newest.get(key) != value]
         if new:
             write_atomic(path, self._text(joined([old, readings.at(np.array(new))])).encode())
         return len(new)
@@ -102,12 +100,11 @@ class Archive:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        per = units.scale("g/kWh", "g/J")
+        values = _written(readings)
         order = np.lexsort((readings.told, readings.rank, readings.slot))
         for i in order.tolist():
             begin = _iso(readings.slot[i] * SLOT_SECONDS).replace(":00Z", "Z")
-            told, value = _iso(readings.told[i]), f"{readings.intensity[i] / per:.12g}"
-            writer.writerow((begin, value, self.revisions[readings.rank[i]], told))
+            writer.writerow((begin, values[i], self.revisions[readings.rank[i]], _iso(readings.told[i])))
         return text.getvalue()
 
     def _month(self, path: Path) -> Readings:
@@ -118,8 +115,9 @@ class Archive:
             reader = csv.reader(io.StringIO(path.read_text(encoding="utf-8")), strict=True)
             if tuple(next(reader, ())) != COLUMNS:
                 raise ValueError(f"the first line is not {','.join(COLUMNS)}")
-            for begin, value, revision, told in reader:
+            for cells in reader:
                 line = reader.line_num
+                begin, value, revision, told = cells
                 columns[0].append(moment(begin) // SLOT_SECONDS)
                 columns[1].append(float(value) * per)
                 columns[2].append(rank[revision])
@@ -139,6 +137,15 @@ class Archive:
         with (self.folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _keys(readings: Readings) -> list[tuple[int, int]]:
+    return list(zip(readings.slot.tolist(), readings.rank.tolist(), strict=True))
+
+
+def _written(readings: Readings) -> list[str]:
+    """Return intensities as they stand in the files [g/kWh]: two that are written alike are one figure."""
+    return [f"{value:.12g}" for value in (readings.intensity / units.scale("g/kWh", "g/J")).tolist()]
 
 
 def _months(readings: Readings) -> Iterator[tuple[str, np.ndarray[tuple[int], np.dtype[np.intp]]]]:

@@ -104,8 +104,8 @@ def changes(slots: Slots, joules: Joules, before: Intensity, after: Intensity) -
 WORDS: Final = {
     "en": {
         "whole": (
-            "Carbon of {begin} to {end} ({clock}) restated by {delta} ({share}): {before} became {after}. The energy of "
-            "these {slots} quarters of an hour, {kwh}, is what it was. Method {method}, zone {zone}."
+            "Carbon of {begin} to {end} ({clock}) restated by {delta} ({share}): {before} became {after}. The energy "
+            "of these {slots} quarters of an hour, {kwh}, is what it was. Method {method}, zone {zone}."
         ),
         "part": "{begin} to {end}, {slots} quarters of an hour, {kwh}, {delta}: {old} → {new}.",
         "factor": "{name}, {version}, published {published}, {intensity} ({source})",
@@ -160,13 +160,14 @@ def _part(change: Change, clock: ZoneInfo, language: Language) -> str:
         slots=_number(change.slots, language, ".0f"),
         kwh=_kwh(change.joules, language),
         delta=_kilograms(change.delta, language, "+.3f"),
-        old=_factor(change.old, change.before / change.joules, change.old_fallback, language),
-        new=_factor(change.new, change.after / change.joules, change.new_fallback, language),
+        old=_factor(change.old, change.before, change.joules, change.old_fallback, language),
+        new=_factor(change.new, change.after, change.joules, change.new_fallback, language),
     )
 
 
-def _factor(factor: Factor, intensity: float, fallback: bool, language: Language) -> str:
+def _factor(factor: Factor, mass: float, joules: float, fallback: bool, language: Language) -> str:
     per = units.scale("kg/kWh", "g/J")
+    intensity = mass / joules if joules else factor.intensity
     text = WORDS[language]["factor"].format(
         name=factor.name,
         version=factor.version,
@@ -193,5 +194,5 @@ def _kilograms(mass: float, language: Language, how: str) -> str:
 
 def _number(value: float, language: Language, how: str) -> str:
     """Return a number as people write it: with a real minus, and in French with a comma and narrow spaces."""
-    text = f"{value:{how[:-2] if how[0] == '+' else ''},{how[how.index('.') :]}}".replace("-", "−")
+    text = format(value, how.replace(".", ",.")).replace("-", "−")
     return text.translate(str.maketrans(",.", "\u202f,")) if language == "fr" else text
