@@ -127,7 +127,7 @@ def test_nobody_there_is_an_error_in_words() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/x?key=secret"
-        with pytest.raises(FetchError, match="no answer .*refused.*after 4 attempts") as caught:
+        with pytest.raises(FetchError, match=r"no answer .*refused.*after 4 attempts") as caught:
             fetcher().get(url, rows)
     assert "secret" not in str(caught.value)
 

@@ -57,7 +57,7 @@ LONGEST: Final = 2
 """The longest step is half an hour [slots]."""
 PAGE: Final = 100
 DAY: Final = 86_400
-SHORT: Final = 2 * DAY
+SHORT: Final = 3 * DAY
 """A span that is asked for by pages; a longer one is exported [s]."""
 LONG: Final = 31 * DAY
 """Length of an export [s]."""
@@ -114,22 +114,19 @@ def fetch(options: Mapping[str, Any], fetcher: Fetcher, now: float) -> str:
     since = publishers.day(NAME, options, "since") or int(now) - FIRST
     live = readings.at(readings.rank == 0).slot
     begin = max(since, int(live.max()) * SLOT_SECONDS - DAY) if len(live) else since
-    end = int(now) // DAY * DAY + DAY
-    if end - begin // DAY * DAY <= SHORT + DAY:
-        told = publishers.ask(
-            NAME, archive, publishers.windows(begin, end, DAY), lambda a, b: _pages(fetcher, url, a, b, now), now
-        )
+    begin, end = begin // DAY * DAY, int(now) // DAY * DAY + DAY
+    if end - begin <= SHORT:
+        told = publishers.ask(NAME, archive, [(begin, end)], lambda a, b: _pages(fetcher, url, a, b, now), now)
     else:
-        told = publishers.ask(
-            NAME, archive, _months(begin, end), lambda a, b: _export(fetcher, url, REALTIME, a, b, now), now
-        )
-    if checked is not None and checked // DAY == now // DAY:
-        return told
-    definitive = set((readings.at(readings.rank == 2).slot * SLOT_SECONDS // DAY).tolist())
-    revised = [
-        (a, b) for a, b in _months(since, int(now) - SETTLED) if not set(range(a // DAY, b // DAY)) <= definitive
-    ]
-    return publishers.ask(NAME, archive, revised, lambda a, b: _export(fetcher, url, CONSOLIDATED, a, b, now), now)
+        months = _months(begin, end)
+        told = publishers.ask(NAME, archive, months, lambda a, b: _export(fetcher, url, REALTIME, a, b, now), now)
+    if checked is None or checked // DAY != now // DAY:
+        definitive = set((readings.at(readings.rank == 2).slot * SLOT_SECONDS // DAY).tolist())
+        months = _months(since, int(now) - SETTLED)
+        months = [(a, b) for a, b in months if not set(range(a // DAY, b // DAY)) <= definitive]
+        again = publishers.ask(NAME, archive, months, lambda a, b: _export(fetcher, url, CONSOLIDATED, a, b, now), now)
+        told += f", and of revisions {again}"
+    return f"{NAME}: {told}; {publishers.age(archive, now)}"
 
 
 def exports(folder: Path) -> Iterator[tuple[Path, Batch]]:

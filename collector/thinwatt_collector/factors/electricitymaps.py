@@ -103,13 +103,17 @@ def fetch(options: Mapping[str, Any], fetcher: Fetcher, now: float) -> str:
         return fetcher.get(f"{url}/{path}?{urlencode({**asked, **more})}", read, headers)
 
     if options.get("past") is False:
-        return publishers.ask(NAME, archive, [(int(now) - DAY, int(now))], lambda *_: ask("history", {}), now)
-    readings = archive.read()
-    since = publishers.day(NAME, options, "since") or int(now) - LONG
-    begin = max(since, int(readings.slot.max()) * SLOT_SECONDS - OPEN) if len(readings) else since
-    end = int(now) // HOUR * HOUR
-    spans = [(a, min(b, end)) for a, b in publishers.windows(begin, end, LONG)]
-    return publishers.ask(NAME, archive, spans, lambda a, b: ask("past-range", {"start": _iso(a), "end": _iso(b)}), now)
+        spans = [(int(now) - DAY, int(now))]
+        told = publishers.ask(NAME, archive, spans, lambda *_: ask("history", {}), now)
+    else:
+        readings, end = archive.read(), int(now) // HOUR * HOUR
+        since = publishers.day(NAME, options, "since") or int(now) - LONG
+        begin = max(since, int(readings.slot.max()) * SLOT_SECONDS - OPEN) if len(readings) else since
+        spans = [(a, min(b, end)) for a, b in publishers.windows(begin, end, LONG)]
+        told = publishers.ask(
+            NAME, archive, spans, lambda a, b: ask("past-range", {"start": _iso(a), "end": _iso(b)}), now
+        )
+    return f"{NAME}: {told}; {publishers.age(archive, now)}"
 
 
 def rows_of(body: bytes, zone: str) -> list[Any]:

@@ -78,7 +78,8 @@ def fetch(options: Mapping[str, Any], fetcher: Fetcher, now: float) -> str:
         address = f"{url}/intensity/{_iso(first)}/{_iso(last)}"
         return fetcher.get(address, lambda body: readings_of(rows_of(body), now))
 
-    return publishers.ask(NAME, archive, publishers.windows(begin, int(now), LONG), get, now)
+    told = publishers.ask(NAME, archive, publishers.windows(begin, int(now), LONG), get, now)
+    return f"{NAME}: {told}; {publishers.age(archive, now)}"
 
 
 def rows_of(body: bytes) -> list[Any]:

@@ -58,7 +58,6 @@ class Servers:
     asked: list[str] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     revalidated: int = 0
-    etags: bool = True
 
     @property
     def odre(self) -> str:
@@ -69,50 +68,51 @@ class Servers:
         return f"{self.url}/v3"
 
 
+class Handler(BaseHTTPRequestHandler):
+    state: Servers
+
+    def do_GET(self) -> None:
+        state = self.state
+        state.asked.append(unquote(self.path))
+        state.headers.append({k.lower(): v for k, v in self.headers.items()})
+        fault = state.faults.pop(0) if state.faults else Fault()
+        if fault.reset:
+            return
+        status, found = answer(state, self.path, self.headers.get("auth-token", ""))
+        body = json.dumps(found).encode() if fault.body is None else fault.body
+        self._send(fault.status or status, body, fault)
+
+    def _send(self, status: int, body: bytes, fault: Fault) -> None:
+        etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+        if status == 200 and self.headers.get("If-None-Match") == etag and not fault.body:
+            self.state.revalidated += 1
+            status, body = 304, b""
+        self.send_response(status)
+        for name, text in fault.headers:
+            self.send_header(name, text)
+        if status == 200:
+            self.send_header("ETag", etag)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        for piece in [body[i : i + 1] for i in range(len(body))] if fault.drip else [body[: fault.cut]]:
+            time.sleep(fault.drip)
+            self.wfile.write(piece)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # http.server's name
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass  # a client that has had enough hangs up
+
+
 @contextmanager
 def servers() -> Iterator[Servers]:
     state = Servers()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802  # http.server's name
-            state.asked.append(unquote(self.path))
-            state.headers.append({k.lower(): v for k, v in self.headers.items()})
-            fault = state.faults.pop(0) if state.faults else Fault()
-            if fault.reset:
-                return
-            status, found = answer(state, self.path, self.headers.get("auth-token", ""))
-            body = json.dumps(found).encode() if fault.body is None else fault.body
-            self._send(fault.status or status, body, fault)
-
-        def _send(self, status: int, body: bytes, fault: Fault) -> None:
-            etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-            if state.etags and status == 200 and self.headers.get("If-None-Match") == etag and not fault.body:
-                state.revalidated += 1
-                status, body = 304, b""
-            self.send_response(status)
-            for name, text in fault.headers:
-                self.send_header(name, text)
-            if state.etags and status == 200:
-                self.send_header("ETag", etag)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if fault.drip:
-                for i in range(len(body)):
-                    time.sleep(fault.drip)
-                    self.wfile.write(body[i : i + 1])
-            else:
-                self.wfile.write(body[: fault.cut])
-
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002  # http.server's name
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            pass  # a client that has had enough hangs up
-
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), type("Ours", (Handler,), {"state": state}))
     state.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

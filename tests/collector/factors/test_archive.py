@@ -15,8 +15,8 @@ from hypothesis.extra import numpy as arrays
 from thinwatt_collector import units
 from thinwatt_collector.factors import FactorError
 from thinwatt_collector.factors.grid.archive import Archive
-from thinwatt_collector.factors.grid.readings import Readings, best
 from thinwatt_collector.factors.grid.publishers import age
+from thinwatt_collector.factors.grid.readings import Readings, best
 
 WORDS = ("tr", "cons", "def")
 PER = units.scale("g/kWh", "g/J")
@@ -72,8 +72,8 @@ def test_a_figure_that_goes_back_to_what_it_was_is_filed_again(tmp_path: Path) -
     st.lists(st.integers(FIRST - 4000, FIRST + 4000), min_size=20, max_size=20, unique=True),
 )
 def test_any_figures_in_any_months(
-    tmp_path_factory: pytest.TempPathFactory, values: np.ndarray, slots: list[int]
-) -> None:  # type: ignore[type-arg]  # of hypothesis
+    tmp_path_factory: pytest.TempPathFactory, values: np.ndarray[tuple[int], np.dtype[np.float64]], slots: list[int]
+) -> None:
     archive = Archive(tmp_path_factory.mktemp("archive"), WORDS)
     given = readings(slots, values.tolist())
     for part in (given.at(np.arange(0, 12)), given.at(np.arange(8, 20))):
@@ -92,7 +92,7 @@ def test_any_figures_in_any_months(
 )
 def test_damage_is_told_with_file_line_and_remedy(tmp_path: Path, line: str, told: str) -> None:
     (tmp_path / "2025-01.csv").write_text(f"begin,g_per_kwh,revision,told\n{line}\n")
-    with pytest.raises(FactorError, match="line .*: .*remove it and fetch its month again") as caught:
+    with pytest.raises(FactorError, match=r"line .*: .*remove it and fetch its month again") as caught:
         Archive(tmp_path, WORDS).read()
     assert told in str(caught.value)
     assert str(tmp_path / "2025-01.csv") in str(caught.value)

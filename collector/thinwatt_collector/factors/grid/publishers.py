@@ -82,7 +82,7 @@ def ask(
         new += archive.add(batch.readings, now)
         counts.update(batch.counts)
     told = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
-    return f"{name}: {new} new quarters of an hour ({told or 'nothing to ask for'}); {age(archive, now)}"
+    return f"{new} new quarters of an hour ({told or 'nothing to ask for'})"
 
 
 def age(archive: Archive, now: float) -> str:
