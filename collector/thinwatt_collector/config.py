@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from thinwatt_agent.places import line_of, meant
-from thinwatt_collector import units
+from thinwatt_collector import factors, units
 
 PerDevice = Literal["hosts", "all", "none"]
 
@@ -25,7 +25,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The collector's configuration. Durations in s, sizes in bytes."""
+    """The collector's configuration. Durations in s, sizes in bytes; ``factors``: source → options, as written."""
 
     state: Path
     bind: str
@@ -43,6 +43,9 @@ class Config:
     per_device: PerDevice
     stale_after: float
     zone: str
+    carbon_method: factors.Kind
+    carbon_source: str
+    factors: Mapping[str, Mapping[str, Any]]
     log_level: str
     log_format: str
 
@@ -123,6 +126,8 @@ def _ledger(value: Any, folder: Path) -> str:
     return f"duckdb:{folder / rest}"
 
 
+FACTOR_PATHS: Final = frozenset({"archive", "exports", "file", "token_file"})
+"""Options of sources of factors that are paths."""
 LEVELS: Final = ("debug", "info", "warning", "error")
 KEYS: Final = (
     Key("collector", "state", "state", _path, "state", "folder of everything the collector writes"),
@@ -148,6 +153,8 @@ KEYS: Final = (
     ),
     Key("metrics", "stale_after", "stale_after", _seconds, "10 min", "silence after which a device has departed"),
     Key("carbon", "zone", "zone", _text, "FR", "grid zone of the emission factors"),
+    Key("carbon", "method", "carbon_method", _choice(*factors.KINDS), "record", "record is booked; others stand beside"),
+    Key("carbon", "source", "carbon_source", _text, "table", "its options in [carbon.<source>]: docs/factors.md"),
     Key("log", "level", "log_level", _choice(*LEVELS), "info", ", ".join(LEVELS)),
     Key("log", "format", "log_format", _choice("text", "json"), "text", "text for people, json for machines"),
 )
@@ -194,7 +201,16 @@ def parse(text: str, path: Path) -> Config:
             raise ConfigError(
                 f"{path}:{line_of(text, (key.table, key.name))}: {key.table}.{key.name}: {error}"
             ) from None
-    return Config(**found)
+    return Config(**found, factors=_factors(document, path.parent))
+
+
+def _factors(document: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the tables [carbon.<source>]; what stands in them, the source checks itself."""
+    tables = {name: table for name, table in document.get("carbon", {}).items() if isinstance(table, dict)}
+    return {
+        name: {key: folder / value if key in FACTOR_PATHS and value else value for key, value in table.items()}
+        for name, table in tables.items()
+    }
 
 
 def _check_names(document: dict[str, Any], text: str, path: Path) -> None:
@@ -203,6 +219,7 @@ def _check_names(document: dict[str, Any], text: str, path: Path) -> None:
         if table not in tables or not isinstance(content, dict):
             raise ConfigError(f"{path}:{line_of(text, (table,))}: no table [{table}] is known{meant(table, tables)}")
         names = {key.name for key in KEYS if key.table == table}
+        names |= {name for name in factors.names() if table == "carbon" and isinstance(content.get(name), dict)}
         for name in content:
             if name not in names:
                 where = line_of(text, (table, name))

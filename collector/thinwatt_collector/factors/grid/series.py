@@ -184,10 +184,10 @@ class Profile:
         """Return the intensity of slots [g/J] and which of them are fallbacks, shapes (n,)."""
         slots = np.asarray(slots, np.int64)
         (shape, filled), (mean, fallback) = self._shape.at(slots), self._record.at(slots)
-        value, flags = np.empty(len(slots)), filled | fallback
-        left = np.ones(len(slots), np.bool_)
+        value, flags = np.empty(slots.shape), filled | fallback
+        left = np.ones(slots.shape, np.bool_)
         while left.any():
-            first, last, of_shape, whole = self._year(int(slots[np.argmax(left)]))
+            first, last, of_shape, whole = self._year(int(slots.flat[np.argmax(left)]))
             mine = (slots >= first) & (slots < last)
             value[mine] = profile(shape[mine], mean[mine], of_shape)
             flags[mine] |= not whole
