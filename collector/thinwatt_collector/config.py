@@ -14,7 +14,9 @@ from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from thinwatt_agent.places import line_of, meant
-from thinwatt_collector import factors, units
+from thinwatt_collector import units
+from thinwatt_collector.factors import KINDS, Intensity, Kind, beside, names, record
+from thinwatt_collector.models.attribution import DEFAULT, POLICIES, Policy
 
 PerDevice = Literal["hosts", "all", "none"]
 
@@ -43,11 +45,20 @@ class Config:
     per_device: PerDevice
     stale_after: float
     zone: str
-    carbon_method: factors.Kind
+    carbon_method: Kind
     carbon_source: str
     factors: Mapping[str, Mapping[str, Any]]
+    policy: Policy
     log_level: str
     log_format: str
+
+    def record(self, as_of: str = "") -> Intensity:
+        """Return the intensity that carbon is booked with; see :func:`thinwatt_collector.factors.record`."""
+        return record(self.zone, self.carbon_method, self.carbon_source, self.factors, as_of)
+
+    def beside(self) -> Intensity | None:
+        """Return the one that stands beside; see :func:`thinwatt_collector.factors.beside`."""
+        return beside(self.zone, self.carbon_method, self.carbon_source, self.factors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +164,17 @@ KEYS: Final = (
     ),
     Key("metrics", "stale_after", "stale_after", _seconds, "10 min", "silence after which a device has departed"),
     Key("carbon", "zone", "zone", _text, "FR", "grid zone of the emission factors"),
-    Key("carbon", "method", "carbon_method", _choice(*factors.KINDS), "record", "record is booked; others stand beside"),
+    Key("carbon", "method", "carbon_method", _choice(*KINDS), "record", "record is booked; others stand beside"),
     Key("carbon", "source", "carbon_source", _text, "table", "its options in [carbon.<source>]: docs/factors.md"),
+    Key(
+        "attribution",
+        "policy",
+        "policy",
+        _choice(*POLICIES),
+        DEFAULT,
+        "how a host's energy goes to its desktops: reservation (idle by reserved memory, the rest by CPU time), "
+        "activity, equal or marginal",
+    ),
     Key("log", "level", "log_level", _choice(*LEVELS), "info", ", ".join(LEVELS)),
     Key("log", "format", "log_format", _choice("text", "json"), "text", "text for people, json for machines"),
 )
@@ -218,9 +238,9 @@ def _check_names(document: dict[str, Any], text: str, path: Path) -> None:
     for table, content in document.items():
         if table not in tables or not isinstance(content, dict):
             raise ConfigError(f"{path}:{line_of(text, (table,))}: no table [{table}] is known{meant(table, tables)}")
-        names = {key.name for key in KEYS if key.table == table}
-        names |= {name for name in factors.names() if table == "carbon" and isinstance(content.get(name), dict)}
+        keys = {key.name for key in KEYS if key.table == table}
+        keys |= {name for name in names() if table == "carbon" and isinstance(content.get(name), dict)}
         for name in content:
-            if name not in names:
+            if name not in keys:
                 where = line_of(text, (table, name))
-                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{meant(name, names)}")
+                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{meant(name, keys)}")

@@ -1,4 +1,4 @@
-"""``thinwatt-collector factors show | fetch``: what carbon is worked out with, and the one thing here that calls out."""
+"""``thinwatt-collector factors show | fetch``: what carbon is worked out with; the one command that calls out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from thinwatt_collector import factors, units
 from thinwatt_collector.factors import FactorError, Intensity, Kind
 from thinwatt_collector.fetch import Fetcher
 from thinwatt_collector.models.energy import SLOT_SECONDS
+
+if TYPE_CHECKING:
+    from thinwatt_collector.config import Config
 
 Tables = Mapping[str, Mapping[str, Any]]
 MONTH: Final = 30 * 86_400 // SLOT_SECONDS
@@ -49,12 +52,15 @@ def show(intensity: Intensity, now: float) -> str:
     per, slot = units.scale("g/kWh", "g/J"), int(now) // SLOT_SECONDS
     month, flags = intensity.at(np.arange(slot - MONTH, slot))
     (value,), (fallback,) = intensity.at(np.array([slot]))
+    own = intensity.factor_of(slot)
+    now_is = (
+        f"{_minute(slot)}: {value / per:.1f} gCO2e/kWh{', a fallback' if fallback else ''}; {own.name}, {own.version}"
+    )
+    lately = f"{month.mean() / per:.1f} gCO2e/kWh on average, {flags.mean():.1%} of the quarters of an hour by fallback"
     lines = [
         f"{intensity.kind}: method {intensity.method}, zone {intensity.zone}, published until {intensity.vintage}",
-        f"  {_minute(slot)}: {value / per:.1f} gCO2e/kWh{', a fallback' if fallback else ''}; "
-        f"{intensity.factor_of(slot).name}, {intensity.factor_of(slot).version}",
-        f"  the last 30 days: {month.mean() / per:.1f} gCO2e/kWh on average, {flags.mean():.1%} of the quarters of an "
-        "hour by fallback",
+        f"  {now_is}",
+        f"  the last 30 days: {lately}",
     ]
     lines += [
         f"  {f.name}, {f.version}, of {f.vintage}, published {f.published}: {f.intensity / per:.1f} gCO2e/kWh "
@@ -64,14 +70,15 @@ def show(intensity: Intensity, now: float) -> str:
     return "\n".join(lines)
 
 
-def run(what: str, zone: str, kind: Kind, name: str, tables: Tables, state: Path) -> int:
+def run(what: str, settings: Config) -> int:
     """Do what was asked on the command line; return its exit status."""
     now = time.time()
     if what == "show":
-        found = [factors.record(zone, kind, name, tables), factors.beside(zone, kind, name, tables)]
+        found = [settings.record(), settings.beside()]
         sys.stdout.write("\n".join(show(each, now) for each in found if each) + "\n")
         return 0
-    said = list(fetch(zone, kind, name, tables, state / "fetched", now))
+    asked = (settings.zone, settings.carbon_method, settings.carbon_source, settings.factors)
+    said = list(fetch(*asked, settings.state / "fetched", now))
     if not said:
         raise FactorError("no source with a publisher to ask is configured: write a table [carbon.eco2mix], say")
     for good, text in said:
