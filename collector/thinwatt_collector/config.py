@@ -239,8 +239,8 @@ def _check_names(document: dict[str, Any], text: str, path: Path) -> None:
         if table not in tables or not isinstance(content, dict):
             raise ConfigError(f"{path}:{line_of(text, (table,))}: no table [{table}] is known{meant(table, tables)}")
         keys = {key.name for key in KEYS if key.table == table}
-        keys |= {name for name in names() if table == "carbon" and isinstance(content.get(name), dict)}
         for name in content:
-            if name not in keys:
+            known = set(names()) if table == "carbon" and isinstance(content[name], dict) else keys
+            if name not in known:
                 where = line_of(text, (table, name))
-                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{meant(name, keys)}")
+                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{meant(name, known)}")
