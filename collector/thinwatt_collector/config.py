@@ -52,9 +52,14 @@ class Config:
     log_level: str
     log_format: str
 
+    @property
+    def booked_source(self) -> str:
+        """The source of factors that carbon is booked with: what is no record stands beside."""
+        return self.carbon_source if self.carbon_method == "record" else "table"
+
     def record(self, as_of: str = "") -> Intensity:
         """Return the intensity that carbon is booked with; see :func:`thinwatt_collector.factors.record`."""
-        return record(self.zone, self.carbon_method, self.carbon_source, self.factors, as_of)
+        return record(self.zone, self.booked_source, self.factors, as_of)
 
     def beside(self) -> Intensity | None:
         """Return the one that stands beside; see :func:`thinwatt_collector.factors.beside`."""

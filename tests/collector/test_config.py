@@ -94,6 +94,7 @@ def test_factors_have_tables_of_their_own(tmp_path: Path) -> None:
     assert (found.carbon_method, found.carbon_source) == ("live", "eco2mix")
     assert found.factors == {"eco2mix": {"archive": Path("/etc/thinwatt/archive"), "since": "2025-01-01"}}
     assert config.parse("", HERE).factors == {}
+    assert found.booked_source == "table"
     assert found.record().method == "ademe_acv_annual", "what is booked is a record all the same"
     beside = config.parse("", HERE).beside()
     assert beside is None

@@ -123,6 +123,14 @@ def test_what_will_not_pass_is_not_tried_again(peer: Servers, status: int, told:
     assert len(peer.asked) == 1
 
 
+def test_this_very_machine_is_not_asked_by_way_of_a_proxy(peer: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert fetcher().get(address(peer), rows) == 1
+
+
 def test_nobody_there_is_an_error_in_words() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

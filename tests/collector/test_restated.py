@@ -18,7 +18,7 @@ JUNE = 1_748_736_000 // 900
 
 
 def record(as_of: str = "") -> Intensity:
-    return factors.record("FR", "record", "table", {}, as_of)
+    return factors.record("FR", "table", {}, as_of)
 
 
 def booked() -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.float64]]]:
@@ -54,7 +54,6 @@ def test_another_method_is_told_as_another_figure(tmp_path: Path) -> None:
     restated(tmp_path).told(record())
     other = factors.record(
         "FR",
-        "record",
         "fixed",
         {
             "fixed": {

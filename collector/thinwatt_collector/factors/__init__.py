@@ -124,20 +124,18 @@ def load(name: str, options: Mapping[str, Any]) -> Intensity:
     return cast("Intensity", module.load(options))
 
 
-def record(zone: str, kind: Kind, name: str, tables: Mapping[str, Mapping[str, Any]], as_of: str = "") -> Intensity:
-    """Return the intensity that carbon is booked with: a record always.
+def record(zone: str, name: str, tables: Mapping[str, Mapping[str, Any]], as_of: str = "") -> Intensity:
+    """Return the record of a source: the kind that carbon is booked with.
 
     Args:
         zone: of the grid.
-        kind: that is configured; if it is no record, the table of yearly factors stands in for the source.
-        name: of the configured source.
+        name: of the source.
         tables: source → its options.
         as_of: a day; what was published later is left out.
 
     Raises:
         FactorError: see :func:`load`.
     """
-    name = name if kind == "record" else "table"
     options = {"zone": zone, **tables.get(name, {}), "kind": "record"}
     return load(name, options | {"as_of": as_of} if as_of else options)
 
