@@ -1,4 +1,4 @@
-"""thinwatt-collector run | check-config | config | keygen | api-token | backup | restore."""
+"""thinwatt-collector run | check-config | config | keygen | api-token | backup | restore | factors | inventory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,25 @@ import zmq
 
 from thinwatt_agent import __version__
 from thinwatt_agent.keys import KeyFileError, generate, read_secret
-from thinwatt_collector import config, control, logs
+from thinwatt_collector import config, control, factors_command, logs
 from thinwatt_collector.config import Config, ConfigError
+from thinwatt_collector.factors import FactorError
 from thinwatt_collector.inventory import command as inventory
 from thinwatt_collector.ledger import LedgerError, open_ledger
 from thinwatt_collector.serve.api import tokens
 from thinwatt_collector.serve.api.privacy import ROLES
 
 log = logging.getLogger("thinwatt_collector")
-EXPECTED = (ConfigError, KeyFileError, LedgerError, control.ControlError, tokens.TokenError, OSError, zmq.ZMQError)
+EXPECTED = (
+    ConfigError,
+    FactorError,
+    KeyFileError,
+    LedgerError,
+    control.ControlError,
+    tokens.TokenError,
+    OSError,
+    zmq.ZMQError,
+)
 """What a person can mend: told in a line, without a traceback."""
 
 
@@ -81,6 +91,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--where", action="append", default=[], metavar="NAME=TEXT", help="rows of that text only")
     status = command("status", "say how the running collector is", _status)
     status.add_argument("--json", action="store_true", help="for programs")
+    command(
+        "factors", "show what carbon is worked out with, or fetch what its publishers have new", _factors
+    ).add_argument("what", choices=("show", "fetch"), help="fetch is the one command that calls out")
     inventory.register(commands)
     return parser
 
@@ -129,7 +142,6 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _problems(settings: Config) -> list[str]:
-    from thinwatt_collector.factors import table
     from thinwatt_collector.keys import parse
     from thinwatt_collector.serve.web_config import WebConfigError, load
 
@@ -143,9 +155,10 @@ def _problems(settings: Config) -> list[str]:
     except OSError as error:
         found.append(f"link.agents: {settings.agents} can't be read: {error.strerror}")
     try:
-        table.load({"zone": settings.zone})
-    except ValueError as error:
-        found.append(f"carbon.zone: {error}")
+        settings.record()
+        settings.beside()
+    except FactorError as error:
+        found.append(f"carbon.zone, carbon.source: {error}")
     if settings.web_config is not None:
         try:
             load(settings.web_config)
@@ -157,6 +170,10 @@ def _problems(settings: Config) -> list[str]:
         except tokens.TokenError as error:
             found.append(f"api.tokens: {error}")
     return found
+
+
+def _factors(options: argparse.Namespace) -> int:
+    return factors_command.run(options.what, config.load(options.config))
 
 
 def _example(_: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from thinwatt_agent.places import line_of, meant
 from thinwatt_collector import units
+from thinwatt_collector.factors import KINDS, Intensity, Kind, beside, names, record
 from thinwatt_collector.inventory.places import Price
 from thinwatt_collector.inventory.tables import CellError, day, number
 from thinwatt_collector.models.attribution import DEFAULT, POLICIES, Policy
@@ -29,7 +30,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The collector's configuration. Durations in s, sizes in bytes."""
+    """The collector's configuration. Durations in s, sizes in bytes; ``factors``: source → options, as written."""
 
     state: Path
     bind: str
@@ -49,6 +50,9 @@ class Config:
     per_device: PerDevice
     stale_after: float
     zone: str
+    carbon_method: Kind
+    carbon_source: str
+    factors: Mapping[str, Mapping[str, Any]]
     policy: Policy
     inventory: Path | None
     tariff: float | None
@@ -60,6 +64,19 @@ class Config:
     def price(self) -> Price | None:
         """The price of electricity where no room or site has one."""
         return None if self.tariff is None else Price(self.tariff, self.tariff_date, "collector")
+
+    @property
+    def booked_source(self) -> str:
+        """The source of factors that carbon is booked with: what is no record stands beside."""
+        return self.carbon_source if self.carbon_method == "record" else "table"
+
+    def record(self, as_of: str = "") -> Intensity:
+        """Return the intensity that carbon is booked with; see :func:`thinwatt_collector.factors.record`."""
+        return record(self.zone, self.booked_source, self.factors, as_of)
+
+    def beside(self) -> Intensity | None:
+        """Return the one that stands beside; see :func:`thinwatt_collector.factors.beside`."""
+        return beside(self.zone, self.carbon_method, self.carbon_source, self.factors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +155,8 @@ def _ledger(value: Any, folder: Path) -> str:
     return f"duckdb:{folder / rest}"
 
 
+FACTOR_PATHS: Final = frozenset({"archive", "exports", "file", "token_file"})
+"""Options of sources of factors that are paths."""
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -192,6 +211,8 @@ KEYS: Final = (
     ),
     Key("metrics", "stale_after", "stale_after", _seconds, "10 min", "silence after which a device has departed"),
     Key("carbon", "zone", "zone", _text, "FR", "grid zone of the emission factors"),
+    Key("carbon", "method", "carbon_method", _choice(*KINDS), "record", "record is booked; others stand beside"),
+    Key("carbon", "source", "carbon_source", _text, "table", "its options in [carbon.<source>]: docs/factors.md"),
     Key(
         "attribution",
         "policy",
@@ -250,7 +271,16 @@ def parse(text: str, path: Path) -> Config:
             raise ConfigError(
                 f"{path}:{line_of(text, (key.table, key.name))}: {key.table}.{key.name}: {error}"
             ) from None
-    return Config(**found)
+    return Config(**found, factors=_factors(document, path.parent))
+
+
+def _factors(document: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the tables [carbon.<source>]; what stands in them, the source checks itself."""
+    tables = {name: table for name, table in document.get("carbon", {}).items() if isinstance(table, dict)}
+    return {
+        name: {key: folder / value if key in FACTOR_PATHS and value else value for key, value in table.items()}
+        for name, table in tables.items()
+    }
 
 
 def _check_names(document: dict[str, Any], text: str, path: Path) -> None:
@@ -258,8 +288,9 @@ def _check_names(document: dict[str, Any], text: str, path: Path) -> None:
     for table, content in document.items():
         if table not in tables or not isinstance(content, dict):
             raise ConfigError(f"{path}:{line_of(text, (table,))}: no table [{table}] is known{meant(table, tables)}")
-        names = {key.name for key in KEYS if key.table == table}
+        keys = {key.name for key in KEYS if key.table == table}
         for name in content:
-            if name not in names:
+            known = set(names()) if table == "carbon" and isinstance(content[name], dict) else keys
+            if name not in known:
                 where = line_of(text, (table, name))
-                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{meant(name, names)}")
+                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{meant(name, known)}")

@@ -16,6 +16,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,8 @@ from thinwatt_collector.book import Event
 from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.config import Config
 from thinwatt_collector.control import Control
-from thinwatt_collector.factors import table
+from thinwatt_collector.factors import FactorError
+from thinwatt_collector.factors.grid.latest import Latest
 from thinwatt_collector.inventory import folding
 from thinwatt_collector.inventory.watched import Watched
 from thinwatt_collector.keys import AllowList
@@ -35,8 +37,10 @@ from thinwatt_collector.models.devices import DeviceTable
 from thinwatt_collector.publication import Publication
 from thinwatt_collector.readers import LedgerBooks
 from thinwatt_collector.receive import Receiver
+from thinwatt_collector.restated import Restated
 from thinwatt_collector.self_metrics import Gauges, registry
 from thinwatt_collector.serve.api.access import Access, Owner
+from thinwatt_collector.serve.api.books import UnreadableError
 from thinwatt_collector.serve.api.routes import Setting, create_api
 from thinwatt_collector.serve.api.tokens import Tokens
 from thinwatt_collector.serve.exposition import Family, LabelSet
@@ -57,7 +61,7 @@ class Collector:
     """Everything built in one place; :meth:`turn` is one round of the loop.
 
     Raises:
-        LedgerError, KeyFileError, ZMQError, OSError: at the start, with what to do.
+        LedgerError, KeyFileError, FactorError, ZMQError, OSError: at the start, with what to do.
     """
 
     def __init__(self, config: Config, secret_key: bytes) -> None:
@@ -65,12 +69,13 @@ class Collector:
         config.state.mkdir(parents=True, exist_ok=True)
         self._allow = AllowList(config.agents)
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
-        intensity = table.load({"zone": config.zone})
-        self._step = Step(self._ledger, DeviceTable.packaged().of, intensity, config.policy)
+        self._intensity = Latest(config.record, config.factors.get(config.booked_source, {}))
+        self._step = Step(self._ledger, DeviceTable.packaged().of, self._intensity, config.policy)
+        self._restated = Restated(config.state / "factors.json", config.booked_source, ZoneInfo(config.clocks))
         self.inventory = Watched(config.inventory, config.clocks, config.price)
         self._books = LedgerBooks(self._ledger, self._step)
         access, known = Access(Tokens(config.tokens), config.anonymous), self.inventory.now
-        setting = Setting(self, self._books, intensity, access, config.clocks, inventory=known)
+        setting = Setting(self, self._books, self._intensity, access, config.clocks, inventory=known)
         self.api = create_api(setting)
         self.own_api = create_api(replace(setting, access=Owner()))
         self.receiver = Receiver(config.bind, secret_key, self._allow)
@@ -90,6 +95,8 @@ class Collector:
         self._next_commit = time.monotonic() + config.commit_every
         self._days = zone_of_days(config.clocks)
         self._upkeep = Upkeep(self._ledger, self._books, self._plan)
+        self._untold = False
+        self._tell_restated()
         self._publish()
         self.inventory.follow()
 
@@ -166,7 +173,37 @@ class Collector:
         self._gauges.uncommitted_bytes = 0
         self._healed()
 
+    def _tell_restated(self) -> None:
+        """Note what the factors' publishers have changed since the carbon was last worked out."""
+        try:
+            told = self._restated.events(self._intensity, self._config.record, self._booked)
+        except (FactorError, UnreadableError) as error:
+            log.warning("%s", error)
+            return
+        for text in told:
+            log.info("%s", text)
+            self.note("restated", "carbon", text)
+        self._untold = True
+
+    def _booked(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return what is booked, by the hour: its first slot, and its energy [J]; what is made up is left out."""
+        reader = self._books.reader()
+        try:
+            first, end = reader.first(), (int(time.time()) // 900 + 1) * 900
+            if first is None:
+                return np.zeros(0, np.int64), np.zeros(0)
+            rows = reader.energy(first, max(first, end), "hour", "UTC", (), {"simulated": ("false",)})
+            return rows.begin // 900, rows.joules
+        finally:
+            reader.close()
+
     def _healed(self) -> None:
+        if self._untold:
+            try:
+                self._restated.told(self._intensity)
+            except OSError as error:
+                log.warning("%s/factors.json cannot be written: %s", self._config.state, error.strerror)
+            self._untold = False
         if not self._gauges.ledger_up:
             log.warning("the ledger takes transactions again")
         self._gauges.ledger_up, self._retry, self._trouble, self._trouble_since = True, 1.0, "", 0
@@ -206,8 +243,16 @@ class Collector:
             if self._upkeep.turn():
                 self._gauges.ledger_bytes = self._ledger.size()
                 self._step.fleet.forget_silent(int((time.time() - 2 * 86_400) * SECOND))
+                self._refresh_factors()
         except LedgerError as error:
             self._fail(error)
+
+    def _refresh_factors(self) -> None:
+        try:
+            if self._intensity.refresh():
+                self._tell_restated()
+        except FactorError as error:
+            log.warning("%s; what was read before stays in use", error)
 
     def _plan(self) -> Plan:
         """Return what is folded and forgotten as of now."""
