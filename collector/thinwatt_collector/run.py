@@ -65,7 +65,7 @@ class Collector:
         self._allow = AllowList(config.agents)
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
         intensity = table.load({"zone": config.zone})
-        self._step = Step(self._ledger, DeviceTable.packaged().of, intensity)
+        self._step = Step(self._ledger, DeviceTable.packaged().of, intensity, config.policy)
         price = None if config.tariff is None else Price(config.tariff, config.tariff_date, "collector")
         self.inventory = Watched(config.inventory, config.clocks, price)
         self._books = LedgerBooks(self._ledger, self._step)
