@@ -30,6 +30,7 @@ from thinwatt_collector.factors import FactorError
 from thinwatt_collector.factors.grid.latest import Latest
 from thinwatt_collector.inventory import folding
 from thinwatt_collector.inventory.watched import Watched
+from thinwatt_collector.keeper import Keeper
 from thinwatt_collector.keys import AllowList
 from thinwatt_collector.ledger import LedgerError, open_ledger
 from thinwatt_collector.ledger.compaction import Groups, Plan
@@ -41,6 +42,8 @@ from thinwatt_collector.restated import Restated
 from thinwatt_collector.self_metrics import Gauges, registry
 from thinwatt_collector.serve.api.access import Access, Owner
 from thinwatt_collector.serve.api.books import UnreadableError
+from thinwatt_collector.serve.api.calendar import clocks
+from thinwatt_collector.serve.api.published import Published
 from thinwatt_collector.serve.api.routes import Setting, create_api
 from thinwatt_collector.serve.api.tokens import Tokens
 from thinwatt_collector.serve.exposition import Family, LabelSet
@@ -75,7 +78,10 @@ class Collector:
         self.inventory = Watched(config.inventory, config.clocks, config.price)
         self._books = LedgerBooks(self._ledger, self._step)
         access, known = Access(Tokens(config.tokens), config.anonymous), self.inventory.now
-        setting = Setting(self, self._books, self._intensity, access, config.clocks, inventory=known)
+        published = Published(clocks(config.clocks), config.state / "published", known)
+        self._keeper = Keeper(self._books, published, self._intensity)
+        zone = config.clocks
+        setting = Setting(self, self._books, self._intensity, access, zone, inventory=known, cells=published)
         self.api = create_api(setting)
         self.own_api = create_api(replace(setting, access=Owner()))
         self.receiver = Receiver(config.bind, secret_key, self._allow)
@@ -84,7 +90,7 @@ class Collector:
         self.registry, self._durations = registry(self._step.tallies, self.receiver.dropped, self._gauges)
         rules = Rules(config.per_device, config.stale_after)
         self._snapshots = Snapshots(rules)
-        self._publication = Publication(rules, config.state / "published.json")
+        self._publication = Publication(rules, self._keeper.counters, self._intensity.method)
         self._cloned: set[str] = set()
         self._families: Sequence[Family] = ()
         self._last_commit = ""
@@ -99,6 +105,7 @@ class Collector:
         self._tell_restated()
         self._publish()
         self.inventory.follow()
+        self._keeper.start()
 
     def families(self) -> Sequence[Family]:
         """Return the families of the last committed snapshot, and how old what is not in it may be."""
@@ -124,7 +131,7 @@ class Collector:
         nameless = sum(1 for d in self._step.fleet.devices if d.kind == "unknown")
         if nameless:
             said.append(f"{nameless} devices have no class, so no model estimates them: set class in [agent] there")
-        return not self._trouble, [*said, *self._publication.said, *self.inventory.now().said]
+        return not self._trouble, [*said, *self._publication.said, *self.inventory.now().said, *self._keeper.said]
 
     def _may_be_named(self, agent: str) -> bool:
         number = self._step.fleet.device_number(agent)
@@ -304,6 +311,7 @@ class Collector:
     def close(self) -> None:
         """Take what has arrived, commit, answer, close."""
         self.inventory.close()
+        self._keeper.close()
         if not self._trouble:
             self._receive(0.0)
             self.commit()
