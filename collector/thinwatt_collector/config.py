@@ -5,22 +5,20 @@ The table :data:`KEYS` is the only place that knows a key: it parses the file, m
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from thinwatt_agent.places import line_of, meant
-from thinwatt_collector import units
+from thinwatt_agent import places
+from thinwatt_agent.places import ConfigError, File, Key, Place, choice, filled, maybe, path, shown, within
+from thinwatt_collector import preflight, units
 
+__all__ = ["DEFAULT", "KEYS", "Config", "ConfigError", "check", "example", "load", "parse"]
+
+DEFAULT: Final = Path("/etc/thinwatt/collector.toml")
 PerDevice = Literal["hosts", "all", "none"]
-
-
-class ConfigError(ValueError):
-    """A configuration that can't be used; the text names file, line, key and what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,163 +45,169 @@ class Config:
     log_format: str
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key: its table and name in the file, field of :class:`Config`, how it is read, default as written, help."""
-
-    table: str
-    name: str
-    field: str
-    read: Callable[[Any, Path], Any]
-    default: Any
-    help: str
-
-
-def _text(value: Any, _: Path) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no text: write it in quotes")
-    return value
-
-
-def _path(value: Any, folder: Path) -> Path:
-    return folder / _text(value, folder)
-
-
-def _maybe_path(value: Any, folder: Path) -> Path | None:
-    return _path(value, folder) if value != "" else None
-
-
 def _seconds(value: Any, folder: Path) -> float:
-    found = units.seconds(_text(value, folder))
-    if found <= 0:
-        raise ValueError(f"{value!r} is not longer than nothing: write '10 s'")
-    return found
+    return _quantity(value, folder, "s")
 
 
 def _bytes(value: Any, folder: Path) -> float:
-    return units.parse(_text(value, folder), "B")
+    return _quantity(value, folder, "B")
 
 
-def _choice(*allowed: str) -> Callable[[Any, Path], str]:
-    def read(value: Any, _: Path) -> str:
-        if value not in allowed:
-            raise ValueError(f"{value!r} is none of {', '.join(allowed)}")
-        return str(value)
-
-    return read
+def _quantity(value: Any, folder: Path, unit: str) -> float:
+    what, example = units.COHERENT[unit]
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(value)} has no unit: write {what} like {example!r}, in quotes")  # noqa: TRY004 - as all
+    return units.parse(places.text(value, folder), unit)
 
 
-def _endpoint(value: Any, folder: Path) -> str:
-    text = _text(value, folder)
-    if not re.fullmatch(r"tcp://(\*|\[[0-9A-Fa-f:]+\]|[\w.-]+):(\*|\d{1,5})", text):
-        raise ValueError(f"{text!r} is no address to bind: write 'tcp://*:8466'")
-    return text
+def _bind(value: Any, _: Path) -> str:
+    places.endpoint(value, "tcp://*:8466", "tcp://", hosts="*", ports="*")
+    return str(value)
 
 
-def _listen(value: Any, folder: Path) -> str:
-    text = _text(value, folder)
-    if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[\w.-]+)?:\d{1,5}", text):
-        raise ValueError(f"{text!r} is no address to listen on: write '127.0.0.1:9466' or ':9466'")
-    return text
+def _listen(value: Any, _: Path) -> str:
+    places.endpoint(value, "127.0.0.1:9466", "", hosts="", ports="*")
+    return str(value)
+
+
+def _parts(address: str) -> tuple[str, str]:
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    return host, port
+
+
+def _bind_here(address: str) -> Iterable[str]:
+    return preflight.address(*_parts(address), interfaces=True)
+
+
+def _listen_here(address: str) -> Iterable[str]:
+    return preflight.address(*_parts(address))
 
 
 def _clocks(value: Any, folder: Path) -> str:
-    text = _text(value, folder)
+    text = filled(value, folder)
     try:
         ZoneInfo(text)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{text!r} is no time zone: write a name like 'Europe/Paris'") from None
+        raise ValueError(f"{shown(text)} is no time zone: write a name like 'Europe/Paris'") from None
     return text
 
 
 def _ledger(value: Any, folder: Path) -> str:
-    kind, colon, rest = _text(value, folder).partition(":")
+    kind, colon, rest = filled(value, folder).partition(":")
     if kind != "duckdb" or not colon or not rest:
-        raise ValueError(f"{value!r} is no ledger: write 'duckdb:ledger.duckdb' (PostgreSQL comes later)")
-    return f"duckdb:{folder / rest}"
+        raise ValueError(f"{shown(value)} is no ledger: write 'duckdb:ledger.duckdb' (PostgreSQL comes later)")
+    return f"duckdb:{path(rest, folder)}"
 
 
 LEVELS: Final = ("debug", "info", "warning", "error")
+# Tried: with 48 MiB the engine fails within a day of 1,000 devices, with 64 it carries 10,000, with 256 100,000.
+MEMORY: Final = within(_bytes, "64 MiB", "1 TiB", least="the least with which the ledger's engine works")
+# The largest message of the protocol (wire.MAX_MESSAGE), so that one at least is held.
+HOLD: Final = within(_bytes, "8 MiB", "64 GiB", least="which a single frame may have")
+# An agent sends again what is not answered in 30 s, and the answer waits for the commit.
+COMMIT: Final = within(_seconds, "50 ms", "20 s", most="and agents would send all of it again and again")
+STALE: Final = within(_seconds, "1 min", "30 d", least="the time between two frames of an agent")
 KEYS: Final = (
-    Key("collector", "state", "state", _path, "state", "folder of everything the collector writes"),
-    Key("link", "bind", "bind", _endpoint, "tcp://*:8466", "where agents connect"),
-    Key("link", "secret_key", "secret_key", _path, "collector.key", "made by thinwatt-collector keygen"),
-    Key("link", "agents", "agents", _path, "agents.keys", "who is let in: a line 'name public-key' an agent"),
-    Key("ledger", "ledger", "ledger", _ledger, "duckdb:state/ledger.duckdb", "one file, one collector"),
-    Key("ledger", "memory", "ledger_memory", _bytes, "1 GiB", "what the ledger's engine may use"),
-    Key("ledger", "commit_every", "commit_every", _seconds, "10 s", "answers wait for the commit"),
-    Key("ledger", "hold", "hold", _bytes, "64 MiB", "uncommitted frames beyond which nothing more is received"),
-    Key("web", "listen", "listen", _listen, "127.0.0.1:9466", "where /metrics is; open it to others with a web_config"),
-    Key("web", "web_config", "web_config", _maybe_path, "", "TLS and passwords, the file of Prometheus exporters"),
-    Key("api", "tokens", "tokens", _maybe_path, "", "who reads /api/v1 with which role; api-token adds one"),
-    Key("api", "anonymous", "anonymous", _choice("public", "refuse"), "public", "a reader without a token: or refuse"),
+    Key("collector", "state", "state", path, "state", "folder of everything the collector writes", preflight.state),
+    Key("link", "bind", "bind", _bind, "tcp://*:8466", "where agents connect", _bind_here),
+    Key("link", "secret_key", "secret_key", path, "collector.key", "made by thinwatt-collector keygen",
+        preflight.secret),
+    Key("link", "agents", "agents", path, "agents.keys", "who is let in: a line 'name public-key' an agent",
+        preflight.agents),
+    Key("ledger", "ledger", "ledger", _ledger, "duckdb:state/ledger.duckdb", "one file, one collector",
+        preflight.ledger),
+    Key("ledger", "memory", "ledger_memory", MEMORY, "1 GiB", "what the ledger's engine may use, 64 MiB at least"),
+    Key("ledger", "commit_every", "commit_every", COMMIT, "10 s", "answers wait for the commit: 20 s at most"),
+    Key("ledger", "hold", "hold", HOLD, "64 MiB", "uncommitted frames beyond which nothing more is received"),
+    Key("web", "listen", "listen", _listen, "127.0.0.1:9466", "where /metrics is; open it to others with a web_config",
+        _listen_here),
+    Key("web", "web_config", "web_config", maybe(path), "", "TLS and passwords, the file of Prometheus exporters",
+        preflight.web_config),
+    Key("api", "tokens", "tokens", maybe(path), "", "who reads /api/v1 with which role; api-token adds one",
+        preflight.tokens),
+    Key("api", "anonymous", "anonymous", choice("public", "refuse"), "public", "a reader without a token: or refuse"),
     Key("api", "clocks", "clocks", _clocks, "Europe/Paris", "time zone of the site: when its days begin"),
-    Key(
-        "metrics",
-        "per_device",
-        "per_device",
-        _choice("hosts", "all", "none"),
-        "hosts",
-        "device series: of hosts, of all (technical role only: a one-person office is a person), or none",
-    ),
-    Key("metrics", "stale_after", "stale_after", _seconds, "10 min", "silence after which a device has departed"),
-    Key("carbon", "zone", "zone", _text, "FR", "grid zone of the emission factors"),
-    Key("log", "level", "log_level", _choice(*LEVELS), "info", ", ".join(LEVELS)),
-    Key("log", "format", "log_format", _choice("text", "json"), "text", "text for people, json for machines"),
-)
+    Key("metrics", "per_device", "per_device", choice("hosts", "all", "none"), "hosts",
+        "device series: of hosts, of all (technical role only: a one-person office is a person), or none"),
+    Key("metrics", "stale_after", "stale_after", STALE, "10 min", "silence after which a device has departed"),
+    Key("carbon", "zone", "zone", filled, "FR", "grid zone of the emission factors", preflight.zone),
+    Key("log", "level", "log_level", choice(*LEVELS), "info", ", ".join(LEVELS)),
+    Key("log", "format", "log_format", choice("text", "json"), "text", "text for people, json for machines"),
+)  # fmt: skip
+TABLES: Final = tuple(dict.fromkeys(key.table for key in KEYS))
 
 
 def example() -> str:
     """Return a configuration file with every key, its default and what it means."""
     lines = ["# thinwatt-collector. Every key with its default; paths are relative to this file."]
-    table = ""
-    for key in KEYS:
-        if key.table != table:
-            table = key.table
-            lines += ["", f"[{table}]"]
-        lines += [f"# {key.help}", f'{key.name} = "{key.default}"']
+    for table in TABLES:
+        lines += ["", f"[{table}]", *places.told((k.name, k.default, k.help) for k in KEYS if k.table == table)]
     return "\n".join(lines) + "\n"
 
 
-def load(path: Path) -> Config:
-    """Return the configuration in ``path``.
+def load(file: Path) -> Config:
+    """Return the configuration in ``file``.
 
     Raises:
-        ConfigError: the file can't be read, or a key or value in it is wrong.
+        ConfigError: the file can't be read, or keys or values in it are wrong; it names all of them.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {error}") from None
-    return parse(text, path)
+    return parse(_text(file), file)
 
 
-def parse(text: str, path: Path) -> Config:
-    """Return the configuration written in ``text``; ``path`` is where it came from."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    _check_names(document, text, path)
-    found = {}
-    for key in KEYS:
-        value = document.get(key.table, {}).get(key.name, key.default)
-        try:
-            found[key.field] = key.read(value, path.parent)
-        except ValueError as error:
-            raise ConfigError(
-                f"{path}:{line_of(text, (key.table, key.name))}: {key.table}.{key.name}: {error}"
-            ) from None
+def check(file: Path, closely: bool = False) -> Config:
+    """Return the configuration in ``file`` after a look at what it names on this machine: :mod:`preflight`.
+
+    Args:
+        file: the configuration.
+        closely: whether to raise also for what stops no collector: a wrong line in the list of agents.
+
+    Raises:
+        ConfigError: as :func:`load`, or something that it names can't be used here.
+    """
+    return parse(_text(file), file, here=True, closely=closely)
+
+
+def _text(file: Path) -> str:
+    return places.read(file, f"thinwatt-collector config --example > {file}")
+
+
+def parse(text: str, place: Path, here: bool = False, closely: bool = False) -> Config:
+    """Return the configuration written in ``text``.
+
+    Args:
+        text: of the file.
+        place: where it came from; paths in it are relative to its folder.
+        here: whether to look at what it names on this machine.
+        closely: see :func:`check`.
+
+    Raises:
+        ConfigError: tables, keys or values are wrong.
+    """
+    file = File(text, place, here)
+    file.names(TABLES, ((f"[{key.table}]", key.name) for key in KEYS))
+    found: dict[str, Any] = {}
+    for table in TABLES:
+        found |= file.table(file.document.get(table, {}), [key for key in KEYS if key.table == table], (table,))
+    _agree(file, found, closely)
+    file.done()
     return Config(**found)
 
 
-def _check_names(document: dict[str, Any], text: str, path: Path) -> None:
-    tables = {key.table for key in KEYS}
-    for table, content in document.items():
-        if table not in tables or not isinstance(content, dict):
-            raise ConfigError(f"{path}:{line_of(text, (table,))}: no table [{table}] is known{meant(table, tables)}")
-        names = {key.name for key in KEYS if key.table == table}
-        for name in content:
-            if name not in names:
-                where = line_of(text, (table, name))
-                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{meant(name, names)}")
+def _agree(file: File, found: Mapping[str, Any], closely: bool) -> None:
+    """Note what can't be beside something else."""
+    if {"bind", "listen"} <= found.keys():
+        (host, port), (other, same) = _parts(found["bind"]), _parts(found["listen"])
+        if port == same != "*" and (host == other or {host, other} & {"", "*", "0.0.0.0", "[::]"}):  # noqa: S104 - asks
+            file.wrong(_at("listen"), f"agents connect to port {port} already, by bind: write another one here")
+    if {"state", "ledger"} <= found.keys():
+        if found["ledger"] == f"duckdb:{found['state']}":
+            file.wrong(_at("ledger"), "this is the folder of state: write a file, such as 'duckdb:state/ledger.duckdb'")
+        for text in preflight.ledger_folder(found["ledger"], found["state"]) if file.here else ():
+            file.wrong(_at("ledger"), text)
+    if closely and "agents" in found:
+        for text in preflight.lines_of_agents(found["agents"]):
+            file.wrong(_at("agents"), text)
+
+
+def _at(field: str) -> Place:
+    return next((key.table, key.name) for key in KEYS if key.field == field)

@@ -16,22 +16,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from thinwatt_agent.counters import Instant
-from thinwatt_agent.sources import Count, Energy, Gauge, Held, Option, Power, Read, Spec, Values, option
+from thinwatt_agent.places import choice, shown
+from thinwatt_agent.sources import Count, Energy, Gauge, Held, Option, Power, Read, Spec, Unfit, Values, option
 
 ENABLED = False
 ABSENT = "never: it is made up"
-OPTIONS = (
-    Option("name", "fake", "what its load curve is drawn from; machines of other names behave otherwise"),
-    Option("class", "desktop", "host, desktop, laptop, thin_client or monitor: sets the keys below that are not given"),
-    Option("meter", "counter", "counter: a wrapping register of energy; gauge: a reading of power"),
-    Option("cpus", 0, "number of CPUs; 0: by class"),
-    Option("memory", 0, "memory; 0: by class", "B"),
-    Option("idle", 0.0, "power at no load; 0: by class", "W"),
-    Option("peak", 0.0, "power at full load; 0: by class", "W"),
-)
-PERIODS: Final = (86_400.0, 3_600.0, 600.0)
-UNIT: Final = 2.0**-16
-RANGE: Final = 2**32
 # Made up, like all of it: CPUs, memory [GiB], idle and peak power [W].
 CLASSES: Final = {
     "host": (64, 512, 180.0, 420.0),
@@ -40,6 +29,28 @@ CLASSES: Final = {
     "thin_client": (4, 4, 6.0, 15.0),
     "monitor": (1, 1, 18.0, 24.0),
 }
+METERS: Final = choice("counter", "gauge")
+MOST_CPUS: Final = 4096
+
+
+def _number(value: Any, _: Path) -> Any:
+    if not 0 <= value <= MOST_CPUS:
+        raise ValueError(f"{shown(value)} is no number of CPUs: write one from 1 to {MOST_CPUS}, or 0")
+    return value
+
+
+OPTIONS = (
+    Option("name", "fake", "what its load curve is drawn from; machines of other names behave otherwise"),
+    Option("class", "desktop", f"{', '.join(CLASSES)}: sets the keys below that are not given", read=choice(*CLASSES)),
+    Option("meter", "counter", "a counter: a wrapping register of energy; a gauge: a reading of power", read=METERS),
+    Option("cpus", 0, "number of CPUs; 0: by class", read=_number),
+    Option("memory", 0, "memory; 0: by class", "B"),
+    Option("idle", 0.0, "power at no load; 0: by class", "W"),
+    Option("peak", 0.0, "power at full load; 0: by class", "W"),
+)
+PERIODS: Final = (86_400.0, 3_600.0, 600.0)
+UNIT: Final = 2.0**-16
+RANGE: Final = 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,24 +92,28 @@ def machine(options: Mapping[str, Any]) -> Machine:
     """Return the machine of these options.
 
     Raises:
-        ValueError: An option can't be; the text says which.
+        ValueError: An option can't be; the text says which. ``Unfit`` where it can't be beside another.
     """
     return _machine(*(option(options, OPTIONS, o.key) for o in OPTIONS if o.key != "meter"))
 
 
 @lru_cache(maxsize=1024)
 def _machine(name: str, class_: str, cpus: int, memory: int, idle: float, peak: float) -> Machine:
-    if class_ not in CLASSES:
-        raise ValueError(f"fake.class is {class_!r}; one of {', '.join(CLASSES)} is possible")
     usual = CLASSES[class_]
+    key = "idle" if idle else "peak"
     idle, peak = float(idle or usual[2]), float(peak or usual[3])
-    if not 0 < idle <= peak:
-        raise ValueError(f"fake.idle is {idle} W and fake.peak {peak} W: 0 < idle ≤ peak must hold")
+    if not idle <= peak:
+        raise Unfit(key, f"no load draws {idle:g} W and full load {peak:g} W: write an idle that is at most peak")
     draw = [b / 255 for b in hashlib.blake2b(f"thinwatt fake {name}".encode(), digest_size=7).digest()]
     mean = 0.35 + 0.2 * draw[0]
     shares = (0.15 + 0.10 * draw[1], 0.03 + 0.03 * draw[2], 0.01 + 0.02 * draw[3])
     waves = tuple((a, p, tau * d) for a, p, d in zip(shares, PERIODS, draw[4:], strict=True))
     return Machine(int(cpus or usual[0]), int(memory or usual[1] << 30), idle, peak, mean, waves)
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Raise ``Unfit`` where idle and peak can't be of one machine."""
+    machine(options)
 
 
 def describe(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,8 +126,6 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:  # noqa: ARG00
     """Return its meter, and the load that goes with it under the name of the source ``load``."""
     made_up = machine(options)
     meter = option(options, OPTIONS, "meter")
-    if meter not in ("counter", "gauge"):
-        raise ValueError(f"fake.meter is {meter!r}; counter and gauge are possible")
     highest = made_up.peak * 1.25
     energy: Spec = (
         Energy("fake", "wall", UNIT, RANGE, highest, "wall", "measured")
