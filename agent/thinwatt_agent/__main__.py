@@ -164,7 +164,7 @@ def _config(options: argparse.Namespace) -> int:
         print(config.example(), end="")
         return 0
     path = options.file or config.DEFAULT
-    config.check(path)
+    config.check(path, closely=True)
     print(f"{path}: good")
     return 0
 

@@ -121,7 +121,7 @@ def _server_key(value: Any, folder: Path) -> Path:
 
 
 def _state(folder: Path) -> Iterable[str]:
-    """A folder that can't be written is no mistake: the rows stay in memory."""
+    """Yield what the spool has no place in; an agent that runs keeps its rows in memory then, and tells it."""
     first = next(place for place in (folder, *folder.parents) if os.path.exists(place))  # noqa: PTH110 - asks, raises not
     if not os.path.isdir(first):  # noqa: PTH112 - the same
         yield f"{first} is no folder: write the path of one, there or not"
@@ -162,7 +162,8 @@ GAP: Final = places.maybe(within(_seconds, "0.1 s", "1 d"))
 SPOOL: Final = within(_bytes, "64 KiB", "1024 GiB", least="which is what a few frames need")
 MEMORY: Final = within(_bytes, "64 KiB", "1 GiB", least="which is what a few frames need")
 KEYS: Final = (
-    Key("agent", "state", "state", path, "/var/lib/thinwatt-agent", "folder of the spool; may be read-only", _state),
+    Key("agent", "state", "state", path, "/var/lib/thinwatt-agent", "folder of the spool; may be read-only",
+        closer=_state),
     Key("agent", "secret_key", "secret_key", path, "agent.key", "made by: thinwatt-agent keygen agent.key", _secret),
     Key("agent", "interval", "interval", INTERVAL, "10 s", "time between two readings"),
     Key("agent", "frame", "frame", FRAME, "60 s", "rows sent together; '5 min' for very large fleets"),
@@ -176,10 +177,9 @@ KEYS: Final = (
 )  # fmt: skip
 PEER: Final = (
     Key("collectors", "address", "address", _address, EXAMPLE, "where it listens", needed=True),
-    Key(
-        "collectors", "server_key", "server_key", _server_key, "collector.pub", "file of its public key", _public, True
-    ),
-)
+    Key("collectors", "server_key", "server_key", _server_key, "collector.pub", "file of its public key", _public,
+        needed=True),
+)  # fmt: skip
 TABLES: Final = tuple(dict.fromkeys(key.table for key in KEYS))
 
 
@@ -209,31 +209,36 @@ def load(file: Path) -> Config:
     return parse(_text(file), file)
 
 
-def check(file: Path) -> Config:
+def check(file: Path, closely: bool = False) -> Config:
     """Return the configuration in ``file`` after a look at what it names on this machine: keys, folders.
+
+    Args:
+        file: the configuration.
+        closely: whether to raise also for what stops no agent: a folder of the spool that can be none.
 
     Raises:
         ConfigError: as :func:`load`, or something that it names can't be used here.
     """
-    return parse(_text(file), file, here=True)
+    return parse(_text(file), file, here=True, closely=closely)
 
 
 def _text(file: Path) -> str:
     return places.read(file, f"thinwatt-agent config --example > {file}")
 
 
-def parse(text: str, place: Path, here: bool = False) -> Config:
+def parse(text: str, place: Path, here: bool = False, closely: bool = False) -> Config:
     """Return the configuration written in ``text``.
 
     Args:
         text: of the file.
         place: where it came from; paths in it are relative to its folder.
         here: whether to look at what it names on this machine.
+        closely: see :func:`check`.
 
     Raises:
         ConfigError: tables, keys or values are wrong.
     """
-    file = File(text, place, here)
+    file = File(text, place, here, closely)
     document = file.document
     homes = [(f"[{key.table}]", key.name) for key in KEYS] + [(f"[[{key.table}]]", key.name) for key in PEER]
     homes += [(f"[sources.{name}]", option.key) for name in sources.names() for option in sources.options(name)]

@@ -11,8 +11,22 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from thinwatt_agent import places
-from thinwatt_agent.places import ConfigError, File, Key, Place, choice, filled, maybe, path, shown, within
+from thinwatt_agent.places import (
+    ConfigError,
+    File,
+    Key,
+    Place,
+    choice,
+    endpoint,
+    filled,
+    maybe,
+    path,
+    read,
+    shown,
+    text,
+    told,
+    within,
+)
 from thinwatt_collector import preflight, units
 
 __all__ = ["DEFAULT", "KEYS", "Config", "ConfigError", "check", "example", "load", "parse"]
@@ -57,16 +71,16 @@ def _quantity(value: Any, folder: Path, unit: str) -> float:
     what, example = units.COHERENT[unit]
     if not isinstance(value, str):
         raise ValueError(f"{shown(value)} has no unit: write {what} like {example!r}, in quotes")  # noqa: TRY004 - as all
-    return units.parse(places.text(value, folder), unit)
+    return units.parse(text(value, folder), unit)
 
 
 def _bind(value: Any, _: Path) -> str:
-    places.endpoint(value, "tcp://*:8466", "tcp://", hosts="*", ports="*")
+    endpoint(value, "tcp://*:8466", "tcp://", hosts="*", ports="*")
     return str(value)
 
 
 def _listen(value: Any, _: Path) -> str:
-    places.endpoint(value, "127.0.0.1:9466", "", hosts="", ports="*")
+    endpoint(value, "127.0.0.1:9466", "", hosts="", ports="*")
     return str(value)
 
 
@@ -84,12 +98,12 @@ def _listen_here(address: str) -> Iterable[str]:
 
 
 def _clocks(value: Any, folder: Path) -> str:
-    text = filled(value, folder)
+    name = filled(value, folder)
     try:
-        ZoneInfo(text)
+        ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{shown(text)} is no time zone: write a name like 'Europe/Paris'") from None
-    return text
+        raise ValueError(f"{shown(name)} is no time zone: write a name like 'Europe/Paris'") from None
+    return name
 
 
 def _ledger(value: Any, folder: Path) -> str:
@@ -113,7 +127,7 @@ KEYS: Final = (
     Key("link", "secret_key", "secret_key", path, "collector.key", "made by thinwatt-collector keygen",
         preflight.secret),
     Key("link", "agents", "agents", path, "agents.keys", "who is let in: a line 'name public-key' an agent",
-        preflight.agents),
+        preflight.agents, preflight.lines_of_agents),
     Key("ledger", "ledger", "ledger", _ledger, "duckdb:state/ledger.duckdb", "one file, one collector",
         preflight.ledger),
     Key("ledger", "memory", "ledger_memory", MEMORY, "1 GiB", "what the ledger's engine may use, 64 MiB at least"),
@@ -141,7 +155,7 @@ def example() -> str:
     """Return a configuration file with every key, its default and what it means."""
     lines = ["# thinwatt-collector. Every key with its default; paths are relative to this file."]
     for table in TABLES:
-        lines += ["", f"[{table}]", *places.told((k.name, k.default, k.help) for k in KEYS if k.table == table)]
+        lines += ["", f"[{table}]", *told((k.name, k.default, k.help) for k in KEYS if k.table == table)]
     return "\n".join(lines) + "\n"
 
 
@@ -168,14 +182,14 @@ def check(file: Path, closely: bool = False) -> Config:
 
 
 def _text(file: Path) -> str:
-    return places.read(file, f"thinwatt-collector config --example > {file}")
+    return read(file, f"thinwatt-collector config --example > {file}")
 
 
-def parse(text: str, place: Path, here: bool = False, closely: bool = False) -> Config:
-    """Return the configuration written in ``text``.
+def parse(document: str, place: Path, here: bool = False, closely: bool = False) -> Config:
+    """Return the configuration written in ``document``.
 
     Args:
-        text: of the file.
+        document: the text of the file.
         place: where it came from; paths in it are relative to its folder.
         here: whether to look at what it names on this machine.
         closely: see :func:`check`.
@@ -183,17 +197,17 @@ def parse(text: str, place: Path, here: bool = False, closely: bool = False) -> 
     Raises:
         ConfigError: tables, keys or values are wrong.
     """
-    file = File(text, place, here)
+    file = File(document, place, here, closely)
     file.names(TABLES, ((f"[{key.table}]", key.name) for key in KEYS))
     found: dict[str, Any] = {}
     for table in TABLES:
         found |= file.table(file.document.get(table, {}), [key for key in KEYS if key.table == table], (table,))
-    _agree(file, found, closely)
+    _agree(file, found)
     file.done()
     return Config(**found)
 
 
-def _agree(file: File, found: Mapping[str, Any], closely: bool) -> None:
+def _agree(file: File, found: Mapping[str, Any]) -> None:
     """Note what can't be beside something else."""
     if {"bind", "listen"} <= found.keys():
         (host, port), (other, same) = _parts(found["bind"]), _parts(found["listen"])
@@ -202,11 +216,8 @@ def _agree(file: File, found: Mapping[str, Any], closely: bool) -> None:
     if {"state", "ledger"} <= found.keys():
         if found["ledger"] == f"duckdb:{found['state']}":
             file.wrong(_at("ledger"), "this is the folder of state: write a file, such as 'duckdb:state/ledger.duckdb'")
-        for text in preflight.ledger_folder(found["ledger"], found["state"]) if file.here else ():
-            file.wrong(_at("ledger"), text)
-    if closely and "agents" in found:
-        for text in preflight.lines_of_agents(found["agents"]):
-            file.wrong(_at("agents"), text)
+        for why in preflight.ledger_folder(found["ledger"], found["state"]) if file.here else ():
+            file.wrong(_at("ledger"), why)
 
 
 def _at(field: str) -> Place:

@@ -232,8 +232,6 @@ def site(tmp_path: Path) -> Path:
         ("root", "none", "is no folder"),
         ("root", "agent.key", "is no folder"),
         ("root", ".", "holds neither sys/ nor proc/"),
-        ("state", "agent.key", "agent.key is no folder"),
-        ("state", "agent.key/below", "agent.key is no folder"),
         ("secret_key", "none", "none is not there; make a pair of keys with: thinwatt-agent keygen"),
     ],
 )
@@ -246,6 +244,17 @@ def test_the_checker_looks_at_this_machine(site: Path, key: str, value: str, say
     assert says in str(found.value)
     assert_told(found.value.problems, site.read_text(), site)
     config.load(site)
+
+
+@pytest.mark.parametrize("state", ["agent.key", "agent.key/below"])
+def test_a_state_that_can_be_no_folder_is_told_to_whoever_asks_closely(site: Path, state: str) -> None:
+    text = site.read_text()
+    site.write_text(text.replace('"state"', f'"{state}"'))
+    config.check(site)
+    with pytest.raises(ConfigError, match=r"agent\.key is no folder"):
+        config.check(site, closely=True)
+    site.write_text(text.replace('"state"', '"/proc/thinwatt"'))  # no place on a disk is no mistake
+    config.check(site, closely=True)
 
 
 def test_whoever_has_nobody_to_send_to_is_told(site: Path) -> None:
@@ -345,7 +354,7 @@ def test_one_value_changed_to_anything_is_good_or_a_mistake_on_this_machine(site
     changed = site.with_name("changed.toml")
     changed.write_text(text, encoding="utf-8")
     try:
-        config.check(changed)
+        config.check(changed, closely=True)
     except ConfigError as error:
         assert_told(error.problems, text, changed)
     assert not site.with_name("state").exists()

@@ -32,7 +32,8 @@ def nothing(_: Any) -> Iterable[str]:
 class Key:
     """One key: its table and name in the file, the field it fills, how it is read, its default as written, help.
 
-    ``look`` finds what is wrong with it on this machine; a ``needed`` key has an example in the place of a default.
+    ``look`` finds what is wrong with it on this machine, ``closer`` what a program can begin with all the same; a
+    ``needed`` key has an example in the place of a default.
     """
 
     table: str
@@ -42,6 +43,7 @@ class Key:
     default: Any
     help: str
     look: Look = nothing
+    closer: Look = nothing
     needed: bool = False
 
 
@@ -90,13 +92,15 @@ class File:
         text: what stands in it.
         path: where it came from; paths in it are relative to its folder.
         here: whether to look at this machine as well, at the files, folders and addresses that it names.
+        closely: whether to do so for what a program can begin with, too.
 
     Raises:
         ConfigError: it is no TOML.
     """
 
-    def __init__(self, text: str, path: Path, here: bool = False) -> None:
-        self.here = here
+    def __init__(self, text: str, path: Path, here: bool = False, closely: bool = False) -> None:
+        self.here = here or closely
+        self._closely = closely
         self._text, self._path = text, path
         self._problems: list[tuple[int, str]] = []
         self.document = self._document()
@@ -153,8 +157,9 @@ class File:
                 self.wrong((*at, name), str(error), n)
                 continue
             silent = "" if name in content else f"by default {key.default!r}: "
-            for text in key.look(found[key.field]) if self.here else ():
-                self.wrong((*at, name), silent + text, n)
+            for look in (key.look,) * self.here + (key.closer,) * self._closely:
+                for text in look(found[key.field]):
+                    self.wrong((*at, name), silent + text, n)
         return found
 
     def _document(self) -> dict[str, Any]:
