@@ -28,6 +28,8 @@ from thinwatt_agent.places import (
     within,
 )
 from thinwatt_collector import preflight, units
+from thinwatt_collector.models.attribution import DEFAULT as DEFAULT_POLICY
+from thinwatt_collector.models.attribution import POLICIES, Policy
 
 __all__ = ["DEFAULT", "KEYS", "Config", "ConfigError", "check", "example", "load", "parse"]
 
@@ -55,6 +57,7 @@ class Config:
     per_device: PerDevice
     stale_after: float
     zone: str
+    policy: Policy
     log_level: str
     log_format: str
 
@@ -145,6 +148,9 @@ KEYS: Final = (
         "device series: of hosts, of all (technical role only: a one-person office is a person), or none"),
     Key("metrics", "stale_after", "stale_after", STALE, "10 min", "silence after which a device has departed"),
     Key("carbon", "zone", "zone", filled, "FR", "grid zone of the emission factors", preflight.zone),
+    Key("attribution", "policy", "policy", choice(*POLICIES), DEFAULT_POLICY,
+        "how a host's energy goes to its desktops: reservation (idle by reserved memory, the rest by CPU time), "
+        "activity, equal or marginal"),
     Key("log", "level", "log_level", choice(*LEVELS), "info", ", ".join(LEVELS)),
     Key("log", "format", "log_format", choice("text", "json"), "text", "text for people, json for machines"),
 )  # fmt: skip

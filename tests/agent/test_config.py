@@ -95,7 +95,7 @@ WRONG = {
     "a day between readings": ('[agent]\ninterval = "1 d"\n', 2, "more than 15 min"),
     "a frame of a day": ('[agent]\nframe = "1 d"\n', 2, "more than 1 h"),
     "a duration beyond all": (f'[agent]\ninterval = "{"9" * 400} h"\n', 2, "too large"),
-    "more rows than a message has": ('[agent]\ninterval = "0.1 s"\nframe = "10 min"\n', 3, "write '100 s' or less"),
+    "more rows than a message has": ('[agent]\ninterval = "0.1 s"\nframe = "10 min"\n', 3, "write '60 s' or less"),
     "a spool smaller than its frames": ('[agent]\ninterval = "1 s"\nframe = "5 min"\nspool = "1 MiB"\n', 4, "1.2 MiB"),
     "a memory smaller than its frames": (
         '[agent]\ninterval = "1 s"\nframe = "5 min"\nspool_memory = "1 MiB"\n', 4, "a shorter frame"),
