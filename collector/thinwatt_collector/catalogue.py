@@ -129,7 +129,7 @@ CATALOGUE: Final = _catalogue(
             "counter",
             "seconds",
             "Time for which the energy of one device is known.",
-            ("device",),
+            ("device", "simulated"),
             PRESENT,
         ),
         Metric(
@@ -137,7 +137,7 @@ CATALOGUE: Final = _catalogue(
             "counter",
             "seconds",
             "Time for which nobody could measure or model the energy of one device.",
-            ("device",),
+            ("device", "simulated"),
             PRESENT,
         ),
         Metric(
@@ -169,7 +169,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "seconds",
             "Age of the newest booked row of one device.",
-            ("device",),
+            ("device", "simulated"),
             PRESENT,
         ),
         Metric(
@@ -201,7 +201,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "seconds",
             "The collector's wall clock minus an agent's, when the last live frame arrived.",
-            ("agent",),
+            ("agent", "simulated"),
             AGENTS,
         ),
         Metric(
@@ -209,7 +209,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "",
             "1 while two machines are alive under one name: a cloned key.",
-            ("agent",),
+            ("agent", "simulated"),
             AGENTS,
         ),
         Metric(
@@ -217,7 +217,7 @@ CATALOGUE: Final = _catalogue(
             "counter",
             "seconds",
             "CPU time that an agent has used itself since it started.",
-            ("agent",),
+            ("agent", "simulated"),
             AGENTS,
         ),
         Metric(
@@ -225,7 +225,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "bytes",
             "Memory that an agent itself uses.",
-            ("agent",),
+            ("agent", "simulated"),
             AGENTS,
         ),
         Metric(
@@ -233,7 +233,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "",
             "Rows that an agent keeps because they are not answered yet.",
-            ("agent",),
+            ("agent", "simulated"),
             AGENTS,
         ),
         Metric(

@@ -392,14 +392,13 @@ class Fleet:
             elif family is Family.CARBON:
                 labels["method"] = self._method
             return labels
-        labels = {"device": self.devices[first].name}
+        device = self.devices[first]
+        labels = {"device": device.name, "simulated": device.marked}
         if family is Family.DEVICE_ENERGY:
-            labels |= Group(self.devices[first].kind, self.devices[first].simulated).labels()
-            labels |= {"basis": self.sources[second].basis}
+            labels |= {"class": device.kind, "basis": self.sources[second].basis}
         elif family is Family.SOURCE_ENERGY:
             key = self.sources[second]
             labels |= {"source": key.source, "part": key.part, "scope": key.scope, "basis": key.basis}
-            labels |= {"simulated": self.devices[first].marked}
         return labels
 
     def saved(self, devices: Sequence[Device], schemas: Iterable[bytes], sources: int) -> None:

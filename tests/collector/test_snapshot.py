@@ -153,11 +153,32 @@ def test_a_device_without_any_estimate_has_gaps_and_no_power() -> None:
 
 
 def test_made_up_machines_are_marked_wherever_they_show() -> None:
+    """One label that is missing, and a made-up machine stands among the real ones."""
     bench = Bench()
-    machines(bench, "host", 1, simulated=True)
+    s = Sender("made-up", schema=OWN, flags=2)
+    bench.hello(s, {"class": "host", "simulated": True, "agent_version": "1.0"})
+    bench.now = NOW + 10 * SECOND
+    bench.book(s, s.frame(0, [(1, 10.0, [500.0, 8.0, 0.25, 2e7, 6.0])]))
+    later = Sender("made-up", schema=OWN, base=30.0, flags=2)
+    bench.book(later, later.frame(0, [(1, 40.0, [500.0, 10.0, 0.25, 2e7, 6.0])], at=10.0))
     shown = Page(bench).read()
-    for name in ("energy_joules_total", "device_energy_joules_total", "power_watts", "devices", "agent_info"):
-        assert all("true" in key for key in shown[name]), name
+    fleet = {name.removeprefix("thinwatt_") for name, metric in CATALOGUE.items() if metric.labels and not metric.own}
+    assert set(shown) == fleet
+    assert {name for name, rows in shown.items() if not all("true" in key for key in rows)} == set()
+
+
+def test_an_agent_whose_hello_has_not_come_yet_is_marked_as_the_ledger_knows_it() -> None:
+    bench = Bench()
+    (s,) = machines(bench, "host", 1, simulated=True)
+    gateway = Sender("gw", schema=Schema((Group(("rack",), PLUG.groups[0].columns),)))
+    bench.hello(gateway, {"simulated": True, "devices": {"rack": {"class": "host"}}})
+    bench.book(gateway, minute(gateway))
+    bench.restart()
+    bench.book(s, minute(s, 1))
+    bench.book(gateway, minute(gateway, 1))
+    shown = Page(bench).read()
+    assert shown["agent_identity_conflict"] == {("gw", "true"): 0.0, ("host-0", "true"): 0.0}
+    assert set(shown["device_covered_seconds_total"]) == {("gw/rack", "true"), ("host-0", "true")}
 
 
 def test_agents_say_what_they_cost_and_how_their_clock_stands() -> None:
