@@ -60,7 +60,8 @@ LABELS: Final = MappingProxyType(
         "agent": "name in the allow-list",
         "version": "of the program",
         "simulated": "true for a made-up machine",
-        "result": "frame: booked, duplicate, hole, elsewhere (by another collector); commit: committed, failed",
+        "result": "frame: booked, duplicate, hole, elsewhere (by another collector), postponed (the agent sends it "
+        "again); commit: committed, failed",
         "reason": "why it was not taken",
     }
 )
@@ -111,8 +112,7 @@ CATALOGUE: Final = _catalogue(
             "thinwatt_gap_seconds_total",
             "counter",
             "seconds",
-            "Device time for which nobody could measure or model the energy; it is not counted as zero, and stands at "
-            "0 before the first gap.",
+            "Device time for which nobody could measure or model the energy; it is not counted as zero.",
             ("class", "simulated"),
             CLASSES,
         ),
@@ -242,7 +242,7 @@ CATALOGUE: Final = _catalogue(
             "",
             "Frames by what became of them.",
             ("result",),
-            "4",
+            "5",
             own=True,
         ),
         Metric(
@@ -260,7 +260,7 @@ CATALOGUE: Final = _catalogue(
             "",
             "Messages not taken, by reason.",
             ("reason",),
-            "one a reason, about 15",
+            "one a reason, 15",
             own=True,
         ),
         Metric(
@@ -342,6 +342,9 @@ def page(out: TextIO) -> None:
         "never fall. A backlog that arrives late makes them rise at once, so alert on the gauges of power, not on\n"
         "`rate()` of joules. Where several collectors share a ledger each shows all of it: `max without (instance)`\n"
         "first.\n\n"
+        "A counter stands at 0 from the moment at which a machine says what it is, before its first rows: a counter\n"
+        "that appears has not risen, so `increase()` would not see what it appears with. Not so of a backlog that\n"
+        "comes with the first words, and of the CPU time of agents, who count from their own start.\n\n"
         "Where `per_device` is not `all`, figures of a class of endpoints stand still until five of its devices have\n"
         "booked something, then move together, so that no difference between two scrapes is one person's\n"
         "([why](decisions/endpoints-move-together.md)). What is held back, and why, stands on `/readyz`. A class\n"

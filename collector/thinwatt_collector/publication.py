@@ -95,8 +95,6 @@ class Publication:
         """
         shown = {f.metric.name: f for f in families}
         rows = {name: _rows(shown[name]) for name in OF_CLASSES & shown.keys()}
-        if COVERED in rows and GAP in rows:
-            _begin_at_zero(rows[GAP], rows[COVERED])
         self._follow(fleet)
         said = _virtual(fleet)
         for group in fleet.groups:
@@ -158,6 +156,8 @@ class Publication:
         for name, found in incoming.items():
             if moves and (energy or name != ENERGY):
                 held.published |= {(name, text): number for text, number in found}
+            elif name not in GAUGES:  # nothing has been booked yet: that is nobody's, and what comes is an increase
+                held.published = {(name, text): 0.0 for text, number in found if number == 0.0} | held.published
             if name in GAUGES and not found:
                 held.published = {key: number for key, number in held.published.items() if key[0] != name}
             kept = [(text, held.published[name, text]) for text, _ in found if (name, text) in held.published]
@@ -248,12 +248,6 @@ def _is_of(row: Row, group: Group) -> bool:
     return (
         found is not None and found[1] == label_text({"class": group.kind}) and found[2] == group.labels()["simulated"]
     )
-
-
-def _begin_at_zero(gaps: list[Row], covered: list[Row]) -> None:
-    """Add the gap of 0 s of a class that has had none: the first one is an increase only behind a number."""
-    there = {text for text, _ in gaps}
-    gaps.extend((text, 0.0) for text, _ in covered if text not in there)
 
 
 def _pending(fleet: Fleet, group: Group, held: Round) -> Iterator[str]:

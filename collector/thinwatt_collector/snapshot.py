@@ -89,21 +89,22 @@ class Snapshots:
             conflicts: agents of which two boots are alive.
             now: the collector's UTC [ns].
         """
-        present = self._present(fleet, now)
-        shown = present & self._one_by_one(fleet)
-        groups = self._groups(fleet, present)
+        present = self._lately(fleet.device["seen"], now)
+        # Of a machine that has said what it is, counters stand at 0 until its first rows are booked.
+        told = present | self._lately(fleet.device["told"], now)
+        alone = self._one_by_one(fleet)
+        groups = self._groups(fleet, told)
         plain = self._of_one_mind(fleet, groups, present)
         which = {family: plain if family is Booked.ENERGY else groups for family in AGGREGATES}
         families = [self._totals(fleet, family, name, which[family]) for family, name in AGGREGATES.items()]
-        families += [self._totals(fleet, family, name, shown) for family, name in PER_DEVICE.items()]
-        families += self._power(fleet, present, shown, now)
+        families += [self._totals(fleet, family, name, told & alone) for family, name in PER_DEVICE.items()]
+        families += self._power(fleet, present, present & alone, now)
         families += self._agents(fleet, skew, conflicts, now)
         return families
 
-    def _present(self, fleet: Fleet, now: int) -> NDArray[np.bool_]:
-        seen = fleet.device["seen"]
-        present: NDArray[np.bool_] = (seen > 0) & (now - seen <= self._rules.stale_after * SECOND)
-        return present
+    def _lately(self, at: Ints, now: int) -> NDArray[np.bool_]:
+        lately: NDArray[np.bool_] = (at > 0) & (now - at <= self._rules.stale_after * SECOND)
+        return lately
 
     def _one_by_one(self, fleet: Fleet) -> NDArray[np.bool_]:
         kinds = np.array([_shown_alone(self._rules.per_device, k) for k in (g.kind for g in fleet.groups)] or [False])

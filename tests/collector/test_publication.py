@@ -365,6 +365,37 @@ def test_a_gap_is_there_before_the_first_one() -> None:
     assert everyone(site)[GAP] == 0.0
 
 
+def test_a_class_of_endpoints_stands_at_zero_before_its_first_round() -> None:
+    """Nothing is nobody's; what the first round shows is then an increase."""
+    site = Site()
+    senders = [Sender(f"pc-{n}", schema=PLUG, offset=site.bench.now) for n in range(K_ANONYMITY)]
+    for s in senders[:-1]:
+        site.bench.hello(s, {"class": "desktop"})
+    assert not {ENERGY, CARBON, COVERED, GAP} & site.commit().keys()
+    site.bench.hello(senders[-1], {"class": "desktop"})
+    nothing = dict.fromkeys((ENERGY, CARBON, COVERED, GAP), 0.0)
+    assert site.commit() == nothing
+    for s in senders[:-1]:
+        site.bench.give(s, s.frame(0, [(1, 60.0, [60.0, 60.0])]))
+    four = site.commit()
+    assert {four.get(key, 0.0) for key in nothing} == {0.0}
+    site.bench.give(senders[-1], senders[-1].frame(0, [(1, 60.0, [60.0, 60.0])]))
+    page = site.commit()
+    assert (page[ENERGY], page[COVERED], page[GAP]) == (60.0 * K_ANONYMITY, 60.0 * K_ANONYMITY, 0.0)
+
+
+def test_after_a_restart_nothing_is_shown_as_zero_that_is_none() -> None:
+    site = Site()
+    everyone(site)
+    assert site.pages[-1][CARBON] > 0
+    site.restart()
+    for n in range(K_ANONYMITY):
+        site.bench.hello(site.senders[f"pc-{n}"], {"class": "desktop"})
+    page = site.commit()
+    assert not {CARBON, COVERED} & page.keys()
+    assert page.get(GAP, 0.0) == 0.0
+
+
 def test_a_virtual_machine_has_neither_power_nor_gap_of_its_own() -> None:
     site = Site(per_device="all", bench=Bench(model=NOTHING_KNOWN))
     site.book("vm", basis="assumed", kind="virtual_machine")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.collector.sending import LOAD, NOTHING_KNOWN, NOW, PLUG, RAPL, SECOND, Bench, Sender
 from thinwatt_agent.wire import Column, Group, Schema
 from thinwatt_collector.catalogue import CATALOGUE
+from thinwatt_collector.labels import Totals
 from thinwatt_collector.serve.exposition import render
-from thinwatt_collector.snapshot import K_ANONYMITY, PerDevice, Rules, Snapshots
+from thinwatt_collector.snapshot import AGGREGATES, K_ANONYMITY, PER_DEVICE, PerDevice, Rules, Snapshots
 
 OWN = Schema(
     (
@@ -179,6 +181,62 @@ def test_an_agent_whose_hello_has_not_come_yet_is_marked_as_the_ledger_knows_it(
     shown = Page(bench).read()
     assert shown["agent_identity_conflict"] == {("gw", "true"): 0.0, ("host-0", "true"): 0.0}
     assert set(shown["device_covered_seconds_total"]) == {("gw/rack", "true"), ("host-0", "true")}
+
+
+ALL = Schema((Group(("",), (*PLUG.groups[0].columns, *RAPL, *LOAD)),))
+COUNTERS = {name.removeprefix("thinwatt_") for name in (*AGGREGATES.values(), *PER_DEVICE.values())}
+
+
+def test_every_counter_of_a_machine_stands_at_zero_from_its_first_words_on() -> None:
+    bench, s = Bench(), Sender("host-0", schema=ALL)
+    page = Page(bench)
+    bench.hello(s)
+    bench.commit()
+    before = page.read()
+    assert set(before) == COUNTERS, "and nothing else is known of it"
+    assert {value for rows in before.values() for value in rows.values()} == {0.0}
+    assert len(before["device_energy_joules_total"]) == len(before["energy_joules_total"]) == 3
+    bench.now += 120 * SECOND
+    bench.book(s, s.frame(0, [(1, 10.0, [500.0, 10.0, 400.0, 10.0, 1.0, 40.0, 10.0])]))
+    bench.book(s, s.frame(1, [(2, 20.0, [500.0, 10.0, 800.0, 20.0, 2.0, 80.0, 20.0])]))
+    bench.book(s, s.frame(2, [(9, 90.0, [500.0, 10.0, 800.0, 20.0, 9.0, 360.0, 50.0])]))
+    after = page.read()
+    for name in COUNTERS:
+        assert after[name].keys() == before[name].keys(), name
+        assert min(after[name].values()) > 0, name
+
+
+def test_only_what_can_ever_rise_stands_at_zero() -> None:
+    bench = Bench(model=NOTHING_KNOWN)
+    bench.hello(Sender("host-0", schema=Schema((Group(("",), (*RAPL, *LOAD)),))))
+    bench.commit()
+    shown = Page(bench).read()
+    assert set(shown) == {"gap_seconds_total", "device_gap_seconds_total", "source_energy_joules_total"}
+    bench = Bench()
+    bench.hello(Sender("host-0", schema=Schema((Group(("",), LOAD),))))
+    bench.commit()
+    assert list(Page(bench).read()["device_energy_joules_total"]) == [("assumed", "host", "host-0")]
+
+
+def test_who_said_what_it_is_and_sends_nothing_departs_as_well() -> None:
+    bench = Bench()
+    bench.hello(Sender("host-0"))
+    bench.commit()
+    page = Page(bench)
+    assert page.read(after=STALE)["device_gap_seconds_total"] == {("host-0",): 0.0}
+    assert "device_gap_seconds_total" not in page.read(after=STALE + 1)
+
+
+def test_a_thousand_machines_that_say_the_same_are_learnt_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One at a time, each would sort the labels of all before it."""
+    learnt: list[int] = []
+    of_old = Totals._learn
+    monkeypatch.setattr(Totals, "_learn", lambda self, fresh: (learnt.append(len(fresh)), of_old(self, fresh))[1])
+    bench = Bench()
+    for n in range(1000):
+        bench.hello(Sender(f"host-{n}"))
+    bench.commit()
+    assert len(learnt) == 1
 
 
 def test_agents_say_what_they_cost_and_how_their_clock_stands() -> None:
