@@ -208,6 +208,28 @@ def count(
     return Counted(chunks, joules, covered, won, won_covered, bias, shared)
 
 
+def bases(group: GroupLayout, models: DeviceModels) -> NDArray[np.bool_]:
+    """Return on which bases energy of whole devices may be counted, (…, 3) by :data:`WINNERS`.
+
+    Args:
+        group: the meaning of the columns.
+        models: of devices, (…).
+    """
+    anything = np.ones_like(models.base, np.bool_)
+    at_the_wall = np.isfinite(models.efficiency) & (np.isfinite(models.base) | group.platform)
+    by_load = np.isfinite(models.watts).all(axis=-1)
+    found = (
+        anything & bool(group.meters),
+        anything & bool(group.modelled) | at_the_wall & bool(group.components),
+        anything & bool(group.assumed) | by_load & _has_load(group),
+    )
+    return np.stack(found, axis=-1)
+
+
+def _has_load(group: GroupLayout) -> bool:
+    return group.cpu is not None and group.cpu_capacity is not None and group.load_covered is not None
+
+
 def _load_model(at: list[int], ours: Floats, models: DeviceModels) -> tuple[Floats, Floats]:
     """Return joules and covered seconds of the load model, (frames, devices, rows) each; 0 s where it has no curve."""
     busy, capacity, covered = np.diff(ours[:, :, at], axis=3).transpose(2, 0, 1, 3)
