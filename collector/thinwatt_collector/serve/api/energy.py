@@ -130,6 +130,8 @@ class Accounts:
         """Return the cells of endpoints that a question's filters leave."""
         coarse = {*asked.by, *asked.where} <= {"class", "simulated"}
         whole = asked.grain in ("day", "month") and asked.zone.key == self._zone
+        # The day in which the ledger begins is a whole one all the same.
+        begin = max(asked.begin, calendar.midnight(begin, calendar.clocks(self._zone)))
         found = self._published.cells(reading(reader), begin, asked.end, now, coarse, whole)
         return found.at(_meets(found.rows, asked.where))
 

@@ -275,8 +275,8 @@ Part = tuple[int, list[int]]
 def _grown(paths: Sequence[Path], depth: int, heard: Heard) -> list[list[int]]:
     """Return parts of at least five devices: leaves of one path up to ``depth``, and the few joined to their nearest.
 
-    From the inside out: the parts of a room that are too few are one, into which the room's smallest follows until it
-    has five; what has not five with all of the room is one of the building's few, and so on.
+    From the inside out: the parts of a room that are too few are one, into which others of the room follow until it has
+    five; what has not five with all of the room is one of the building's few, and so on.
     """
     members: dict[Path, list[int]] = {}
     for leaf, path in enumerate(paths):
@@ -298,7 +298,8 @@ def _joined(same: list[Part], heard: Heard) -> list[Part]:
     few = [leaf for size, leaves in same if size < K for leaf in leaves]
     if not few:
         return same
-    enough = sorted((part for part in same if part[0] >= K), key=lambda part: (-part[0], part[1]))
+    # What is mixed already loses least, then the smallest.
+    enough = sorted((part for part in same if part[0] >= K), key=lambda part: (len(part[1]) > 1, -part[0], part[1]))
     size = int(heard.of(few).max())
     while size < K and enough:
         few += enough.pop()[1]
