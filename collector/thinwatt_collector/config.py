@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from thinwatt_agent.places import line_of, meant
 from thinwatt_collector import units
 from thinwatt_collector.inventory.tables import CellError, day, number
+from thinwatt_collector.models.attribution import DEFAULT, POLICIES, Policy
 
 PerDevice = Literal["hosts", "all", "none"]
 
@@ -48,6 +49,7 @@ class Config:
     inventory: Path | None
     tariff: float | None
     tariff_date: date | None
+    policy: Policy
     log_level: str
     log_format: str
 
@@ -176,6 +178,15 @@ KEYS: Final = (
     Key("inventory", "folder", "inventory", _maybe_path, "", "what stands where; see thinwatt-collector inventory"),
     Key("tariff", "eur_per_kwh", "tariff", _maybe_price, "", "price of electricity where no room or site has one"),
     Key("tariff", "date", "tariff_date", _maybe_day, "", "first day on which that was paid: 2026-02-01"),
+    Key(
+        "attribution",
+        "policy",
+        "policy",
+        _choice(*POLICIES),
+        DEFAULT,
+        "how a host's energy goes to its desktops: reservation (idle by reserved memory, the rest by CPU time), "
+        "activity, equal or marginal",
+    ),
     Key("log", "level", "log_level", _choice(*LEVELS), "info", ", ".join(LEVELS)),
     Key("log", "format", "log_format", _choice("text", "json"), "text", "text for people, json for machines"),
 )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +25,7 @@ from thinwatt_collector.control import Control
 from thinwatt_collector.factors import table
 from thinwatt_collector.inventory.places import Price
 from thinwatt_collector.inventory.watched import Watched
+from thinwatt_collector.keeper import Keeper
 from thinwatt_collector.keys import AllowList
 from thinwatt_collector.ledger import LedgerError, open_ledger
 from thinwatt_collector.models.devices import DeviceTable
@@ -32,6 +34,8 @@ from thinwatt_collector.readers import LedgerBooks
 from thinwatt_collector.receive import Receiver
 from thinwatt_collector.self_metrics import Gauges, registry
 from thinwatt_collector.serve.api.access import Access
+from thinwatt_collector.serve.api.calendar import clocks
+from thinwatt_collector.serve.api.published import Published
 from thinwatt_collector.serve.api.routes import Setting, create_api
 from thinwatt_collector.serve.api.tokens import Tokens
 from thinwatt_collector.serve.exposition import Family, LabelSet
@@ -65,20 +69,23 @@ class Collector:
         self._allow = AllowList(config.agents)
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
         intensity = table.load({"zone": config.zone})
-        self._step = Step(self._ledger, DeviceTable.packaged().of, intensity)
+        self._step = Step(self._ledger, DeviceTable.packaged().of, intensity, config.policy)
         price = None if config.tariff is None else Price(config.tariff, config.tariff_date, "collector")
         self.inventory = Watched(config.inventory, config.clocks, price)
         self._books = LedgerBooks(self._ledger, self._step)
         access = Access(Tokens(config.tokens), config.anonymous)
         known = self.inventory.now
-        self.api = create_api(Setting(self, self._books, intensity, access, config.clocks, inventory=known))
+        published = Published(clocks(config.clocks), config.state / "published", known)
+        self._keeper = Keeper(self._books, published, intensity)
+        setting = Setting(self, self._books, intensity, access, config.clocks, inventory=known, cells=published)
+        self.api = create_api(replace(setting, stale_after=config.stale_after))
         self.receiver = Receiver(config.bind, secret_key, self._allow)
         self._control = Control(config.state, {"backup": self._backup, "status": self._status})
         self._gauges = Gauges(ledger_bytes=self._ledger.size())
         self.registry, self._durations = registry(self._step.tallies, self.receiver.dropped, self._gauges)
         rules = Rules(config.per_device, config.stale_after)
         self._snapshots = Snapshots(rules)
-        self._publication = Publication(rules, config.state / "published.json")
+        self._publication = Publication(rules, self._keeper.counters, intensity.method)
         self._cloned: set[str] = set()
         self._families: Sequence[Family] = ()
         self._trouble = ""
@@ -89,6 +96,7 @@ class Collector:
         self._next_upkeep = time.monotonic() + UPKEEP
         self._publish()
         self.inventory.follow()
+        self._keeper.start()
 
     def families(self) -> Sequence[Family]:
         """Return the families of the last committed snapshot, and how old what is not in it may be."""
@@ -114,7 +122,7 @@ class Collector:
         nameless = sum(1 for d in self._step.fleet.devices if d.kind == "unknown")
         if nameless:
             said.append(f"{nameless} devices have no class, so no model estimates them: set class in [agent] there")
-        return not self._trouble, [*said, *self._publication.said, *self.inventory.now().said]
+        return not self._trouble, [*said, *self._publication.said, *self.inventory.now().said, *self._keeper.said]
 
     def _may_be_named(self, agent: str) -> bool:
         number = self._step.fleet.device_number(agent)
@@ -226,6 +234,7 @@ class Collector:
     def close(self) -> None:
         """Take what has arrived, commit, answer, close."""
         self.inventory.close()
+        self._keeper.close()
         if not self._trouble:
             self._receive(0.0)
             self.commit()

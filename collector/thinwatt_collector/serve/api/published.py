@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
+from math import fsum
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -178,14 +179,15 @@ class Published:
         rows = every.rows
         group, first = codes(rows.dims["class"], rows.dims["simulated"])
         grams = rows.joules * intensity.at(rows.begin // 900)[0]
+        gaps = np.maximum(every.expected - rows.covered, 0.0)
         found = {}
         for number, at in enumerate(first.tolist()):
             ours = group == number
             bases = rows.dims["basis"][ours]
-            joules = {basis: float(rows.joules[ours][bases == basis].sum()) for basis in sorted(set(bases.tolist()))}
-            covered, expected = float(rows.covered[ours].sum()), float(every.expected[ours].sum())
+            # Sums to the last digit, whatever the order: a counter that falls by a rounding would begin anew.
+            joules = {basis: fsum(rows.joules[ours][bases == basis].tolist()) for basis in sorted(set(bases.tolist()))}
             key = str(rows.dims["class"][at]), str(rows.dims["simulated"][at])
-            found[key] = Counter(joules, float(grams[ours].sum()), covered, max(expected - covered, 0.0))
+            found[key] = Counter(joules, *(fsum(of[ours].tolist()) for of in (grams, rows.covered, gaps)))
         return found
 
     def _missing(self, days: list[int], now: int) -> Iterator[tuple[int, int]]:

@@ -125,7 +125,7 @@ def rows(placed: Placed, query: str, role: str = "technical", path: str = "energ
     return found
 
 
-def kwh(found: list[dict[str, Any]], *by: str) -> dict[tuple[str, ...], float]:
+def kwh(found: list[dict[str, Any]], *by: str) -> dict[tuple[str, ...], Any]:
     assert len({tuple(row[name] for name in by) for row in found}) == len(found)
     return {tuple(row[name] for name in by): pytest.approx(row["kwh"]) for row in found}
 
