@@ -80,8 +80,10 @@ class Collector:
         access, known = Access(Tokens(config.tokens), config.anonymous), self.inventory.now
         published = Published(clocks(config.clocks), config.state / "published", known)
         self._keeper = Keeper(self._books, published, self._intensity)
-        zone = config.clocks
-        setting = Setting(self, self._books, self._intensity, access, zone, inventory=known, cells=published)
+        zone, stale = config.clocks, config.stale_after
+        setting = Setting(
+            self, self._books, self._intensity, access, zone, inventory=known, cells=published, stale_after=stale
+        )
         self.api = create_api(setting)
         self.own_api = create_api(replace(setting, access=Owner()))
         self.receiver = Receiver(config.bind, secret_key, self._allow)
