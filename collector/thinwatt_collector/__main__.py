@@ -1,8 +1,9 @@
-"""thinwatt-collector run | check-config | config | keygen | api-token | backup | restore."""
+"""thinwatt-collector run | check-config | config | keygen | api-token | backup | restore | factors | inventory."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import shutil
 import signal
@@ -16,15 +17,25 @@ import zmq
 
 from thinwatt_agent import __version__
 from thinwatt_agent.keys import KeyFileError, generate, read_secret
-from thinwatt_collector import config, control, logs
+from thinwatt_collector import config, control, factors_command, logs
 from thinwatt_collector.config import Config, ConfigError
+from thinwatt_collector.factors import FactorError
 from thinwatt_collector.inventory import command as inventory
 from thinwatt_collector.ledger import LedgerError, open_ledger
 from thinwatt_collector.serve.api import tokens
 from thinwatt_collector.serve.api.privacy import ROLES
 
 log = logging.getLogger("thinwatt_collector")
-EXPECTED = (ConfigError, KeyFileError, LedgerError, control.ControlError, tokens.TokenError, OSError, zmq.ZMQError)
+EXPECTED = (
+    ConfigError,
+    FactorError,
+    KeyFileError,
+    LedgerError,
+    control.ControlError,
+    tokens.TokenError,
+    OSError,
+    zmq.ZMQError,
+)
 """What a person can mend: told in a line, without a traceback."""
 
 
@@ -67,14 +78,30 @@ def _parser() -> argparse.ArgumentParser:
     command("restore", "put a backup in place of the ledger, which is kept beside it", _restore).add_argument(
         "file", type=Path
     )
+    export = command(
+        "export", "write energy, euros and carbon to a file, beside a running collector or without", _export
+    )
+    export.add_argument("file", type=Path, help="ends in .csv or .parquet")
+    export.add_argument("--begin", default="", metavar="TIME", help="2026-01-01, or a time of ISO 8601; else today")
+    export.add_argument("--end", default="", metavar="TIME", help="likewise; else now")
+    export.add_argument(
+        "--grain", default="day", choices=("slot", "hour", "day", "month"), help="(default: %(default)s)"
+    )
+    export.add_argument("--by", default="class", help="dimensions with commas, as in the API (default: %(default)s)")
+    export.add_argument("--where", action="append", default=[], metavar="NAME=TEXT", help="rows of that text only")
+    status = command("status", "say how the running collector is", _status)
+    status.add_argument("--json", action="store_true", help="for programs")
+    command(
+        "factors", "show what carbon is worked out with, or fetch what its publishers have new", _factors
+    ).add_argument("what", choices=("show", "fetch"), help="fetch is the one command that calls out")
     inventory.register(commands)
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
     from thinwatt_collector.run import Collector
-    from thinwatt_collector.serve.app import create_app
-    from thinwatt_collector.serve.server import serve
+    from thinwatt_collector.serve.app import below, create_app
+    from thinwatt_collector.serve.server import serve, serve_local
 
     settings = config.load(options.config)
     logs.configure(settings.log_level, settings.log_format)
@@ -88,6 +115,7 @@ def _run(options: argparse.Namespace) -> int:
     collector = Collector(settings, read_secret(settings.secret_key))
     try:
         web = serve(create_app(collector, collector.api), settings.web_config, settings.listen)
+        local = serve_local(below(collector.own_api), settings.state / control.API_SOCKET)
     except BaseException:
         collector.close()
         raise
@@ -97,7 +125,9 @@ def _run(options: argparse.Namespace) -> int:
             collector.turn()
     finally:
         collector.close()
+        local.close()
         web.close()
+        (settings.state / control.API_SOCKET).unlink(missing_ok=True)
     return 0
 
 
@@ -112,7 +142,6 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _problems(settings: Config) -> list[str]:
-    from thinwatt_collector.factors import table
     from thinwatt_collector.keys import parse
     from thinwatt_collector.serve.web_config import WebConfigError, load
 
@@ -126,9 +155,10 @@ def _problems(settings: Config) -> list[str]:
     except OSError as error:
         found.append(f"link.agents: {settings.agents} can't be read: {error.strerror}")
     try:
-        table.load({"zone": settings.zone})
-    except ValueError as error:
-        found.append(f"carbon.zone: {error}")
+        settings.record()
+        settings.beside()
+    except FactorError as error:
+        found.append(f"carbon.zone, carbon.source: {error}")
     if settings.web_config is not None:
         try:
             load(settings.web_config)
@@ -140,6 +170,10 @@ def _problems(settings: Config) -> list[str]:
         except tokens.TokenError as error:
             found.append(f"api.tokens: {error}")
     return found
+
+
+def _factors(options: argparse.Namespace) -> int:
+    return factors_command.run(options.what, config.load(options.config))
 
 
 def _example(_: argparse.Namespace) -> int:
@@ -160,6 +194,30 @@ def _api_token(options: argparse.Namespace) -> int:
     print(tokens.make(path, options.name, options.role))
     print(f"this is not told again; {path} holds its hash and takes effect at once", file=sys.stderr)
     return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from thinwatt_collector import beside
+
+    kind = options.file.suffix.removeprefix(".")
+    if kind not in ("csv", "parquet"):
+        raise beside.BesideError(f"{options.file}: call it .csv or .parquet, which says the format")
+    wanted = [tuple(text.partition("=")[::2]) for text in options.where]
+    if wrong := [text for text in options.where if "=" not in text]:
+        raise beside.BesideError(f"--where {wrong[0]!r}: write NAME=TEXT, like class=host")
+    named = {"begin": options.begin, "end": options.end, "grain": options.grain, "by": options.by, "format": kind}
+    query = [*((name, text) for name, text in named.items() if text or name == "by"), *wanted]
+    size = beside.export(config.load(options.config), query, options.file)
+    print(f"{options.file}: {size:,} bytes")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from thinwatt_collector import beside
+
+    found = beside.status(config.load(options.config).state)
+    print(json.dumps(found, indent=1) if options.json else beside.told(found))
+    return 0 if found["ready"] else 1
 
 
 def _backup(options: argparse.Namespace) -> int:

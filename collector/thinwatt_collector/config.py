@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from thinwatt_agent.places import line_of, meant
 from thinwatt_collector import units
+from thinwatt_collector.factors import KINDS, Intensity, Kind, beside, names, record
+from thinwatt_collector.inventory.places import Price
 from thinwatt_collector.inventory.tables import CellError, day, number
 from thinwatt_collector.models.attribution import DEFAULT, POLICIES, Policy
 
@@ -28,7 +30,7 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The collector's configuration. Durations in s, sizes in bytes."""
+    """The collector's configuration. Durations in s, sizes in bytes; ``factors``: source → options, as written."""
 
     state: Path
     bind: str
@@ -38,6 +40,8 @@ class Config:
     ledger_memory: float
     commit_every: float
     hold: float
+    keep_slots: float
+    keep_endpoints: float
     listen: str
     web_config: Path | None
     tokens: Path | None
@@ -46,12 +50,33 @@ class Config:
     per_device: PerDevice
     stale_after: float
     zone: str
+    carbon_method: Kind
+    carbon_source: str
+    factors: Mapping[str, Mapping[str, Any]]
+    policy: Policy
     inventory: Path | None
     tariff: float | None
     tariff_date: date | None
-    policy: Policy
     log_level: str
     log_format: str
+
+    @property
+    def price(self) -> Price | None:
+        """The price of electricity where no room or site has one."""
+        return None if self.tariff is None else Price(self.tariff, self.tariff_date, "collector")
+
+    @property
+    def booked_source(self) -> str:
+        """The source of factors that carbon is booked with: what is no record stands beside."""
+        return self.carbon_source if self.carbon_method == "record" else "table"
+
+    def record(self, as_of: str = "") -> Intensity:
+        """Return the intensity that carbon is booked with; see :func:`thinwatt_collector.factors.record`."""
+        return record(self.zone, self.booked_source, self.factors, as_of)
+
+    def beside(self) -> Intensity | None:
+        """Return the one that stands beside; see :func:`thinwatt_collector.factors.beside`."""
+        return beside(self.zone, self.carbon_method, self.carbon_source, self.factors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +155,8 @@ def _ledger(value: Any, folder: Path) -> str:
     return f"duckdb:{folder / rest}"
 
 
+FACTOR_PATHS: Final = frozenset({"archive", "exports", "file", "token_file"})
+"""Options of sources of factors that are paths."""
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -160,6 +187,15 @@ KEYS: Final = (
     Key("ledger", "memory", "ledger_memory", _bytes, "1 GiB", "what the ledger's engine may use"),
     Key("ledger", "commit_every", "commit_every", _seconds, "10 s", "answers wait for the commit"),
     Key("ledger", "hold", "hold", _bytes, "64 MiB", "uncommitted frames beyond which nothing more is received"),
+    Key("ledger", "keep_slots", "keep_slots", _seconds, "400 d", "quarters of an hour; older ones are hours and days"),
+    Key(
+        "ledger",
+        "keep_endpoints",
+        "keep_endpoints",
+        _seconds,
+        "30 d",
+        "PCs and thin clients one by one; older energy is that of their room, or of their class",
+    ),
     Key("web", "listen", "listen", _listen, "127.0.0.1:9466", "where /metrics is; open it to others with a web_config"),
     Key("web", "web_config", "web_config", _maybe_path, "", "TLS and passwords, the file of Prometheus exporters"),
     Key("api", "tokens", "tokens", _maybe_path, "", "who reads /api/v1 with which role; api-token adds one"),
@@ -175,9 +211,8 @@ KEYS: Final = (
     ),
     Key("metrics", "stale_after", "stale_after", _seconds, "10 min", "silence after which a device has departed"),
     Key("carbon", "zone", "zone", _text, "FR", "grid zone of the emission factors"),
-    Key("inventory", "folder", "inventory", _maybe_path, "", "what stands where; see thinwatt-collector inventory"),
-    Key("tariff", "eur_per_kwh", "tariff", _maybe_price, "", "price of electricity where no room or site has one"),
-    Key("tariff", "date", "tariff_date", _maybe_day, "", "first day on which that was paid: 2026-02-01"),
+    Key("carbon", "method", "carbon_method", _choice(*KINDS), "record", "record is booked; others stand beside"),
+    Key("carbon", "source", "carbon_source", _text, "table", "its options in [carbon.<source>]: docs/factors.md"),
     Key(
         "attribution",
         "policy",
@@ -187,6 +222,9 @@ KEYS: Final = (
         "how a host's energy goes to its desktops: reservation (idle by reserved memory, the rest by CPU time), "
         "activity, equal or marginal",
     ),
+    Key("inventory", "folder", "inventory", _maybe_path, "", "what stands where; see thinwatt-collector inventory"),
+    Key("tariff", "eur_per_kwh", "tariff", _maybe_price, "", "price of electricity where no room or site has one"),
+    Key("tariff", "date", "tariff_date", _maybe_day, "", "first day on which that was paid: 2026-02-01"),
     Key("log", "level", "log_level", _choice(*LEVELS), "info", ", ".join(LEVELS)),
     Key("log", "format", "log_format", _choice("text", "json"), "text", "text for people, json for machines"),
 )
@@ -233,7 +271,16 @@ def parse(text: str, path: Path) -> Config:
             raise ConfigError(
                 f"{path}:{line_of(text, (key.table, key.name))}: {key.table}.{key.name}: {error}"
             ) from None
-    return Config(**found)
+    return Config(**found, factors=_factors(document, path.parent))
+
+
+def _factors(document: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the tables [carbon.<source>]; what stands in them, the source checks itself."""
+    tables = {name: table for name, table in document.get("carbon", {}).items() if isinstance(table, dict)}
+    return {
+        name: {key: folder / value if key in FACTOR_PATHS and value else value for key, value in table.items()}
+        for name, table in tables.items()
+    }
 
 
 def _check_names(document: dict[str, Any], text: str, path: Path) -> None:
@@ -241,8 +288,9 @@ def _check_names(document: dict[str, Any], text: str, path: Path) -> None:
     for table, content in document.items():
         if table not in tables or not isinstance(content, dict):
             raise ConfigError(f"{path}:{line_of(text, (table,))}: no table [{table}] is known{meant(table, tables)}")
-        names = {key.name for key in KEYS if key.table == table}
+        keys = {key.name for key in KEYS if key.table == table}
         for name in content:
-            if name not in names:
+            known = set(names()) if table == "carbon" and isinstance(content[name], dict) else keys
+            if name not in known:
                 where = line_of(text, (table, name))
-                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{meant(name, names)}")
+                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{meant(name, known)}")

@@ -84,3 +84,32 @@ def test_any_document_is_a_configuration_or_a_mistake(document: dict[str, object
     else:
         return
     assert re.match(rf"{HERE}:\d+: ", told)
+
+
+def test_factors_have_tables_of_their_own(tmp_path: Path) -> None:
+    text = (
+        '[carbon]\nmethod = "live"\nsource = "eco2mix"\n[carbon.eco2mix]\narchive = "archive"\nsince = "2025-01-01"\n'
+    )
+    found = config.parse(text, HERE)
+    assert (found.carbon_method, found.carbon_source) == ("live", "eco2mix")
+    assert found.factors == {"eco2mix": {"archive": Path("/etc/thinwatt/archive"), "since": "2025-01-01"}}
+    assert config.parse("", HERE).factors == {}
+    assert found.booked_source == "table"
+    assert found.record().method == "ademe_acv_annual", "what is booked is a record all the same"
+    beside = config.parse("", HERE).beside()
+    assert beside is None
+
+
+@pytest.mark.parametrize(
+    "text, line, words",
+    [
+        ('[carbon]\nmethod = "marginal"\n', 2, "record, live, profile, market"),
+        ('[carbon]\n[carbon.eco3mix]\narchive = "x"\n', 2, "did you mean 'eco2mix'"),
+        ('[carbon]\neco2mix = "x"\n', 2, "no key 'eco2mix'"),
+    ],
+)
+def test_a_mistake_in_carbon_is_told_with_its_line(text: str, line: int, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.parse(text, HERE)
+    assert str(caught.value).startswith(f"{HERE}:{line}: ")
+    assert words in str(caught.value)

@@ -8,6 +8,7 @@ wrong is told in the log, and what was there before stays.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import time
@@ -116,7 +117,8 @@ class Handle:
     """A running server: its port, and how to stop it."""
 
     def __init__(self, app: ASGIApp, live: LiveConfig, listener: socket.socket) -> None:
-        self.port: int = listener.getsockname()[1]
+        name = listener.getsockname()
+        self.port: int = name[1] if isinstance(name, tuple) else 0
         self.tls = live.tls is not None
         swept = Connections()
 
@@ -177,6 +179,26 @@ def serve(app: ASGIApp, web_config: Path | None, bind: str) -> Handle:
     except BaseException:
         listener.close()
         raise
+
+
+def serve_local(app: ASGIApp, path: Path) -> Handle:
+    """Serve an application on a unix socket, that its owner alone may open, until the handle is closed.
+
+    Raises:
+        OSError: the socket can't be made there.
+    """
+    path.unlink(missing_ok=True)  # of a collector that was killed; a live one was asked for before
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"{path}: no socket can be made there: {error}") from error
+    finally:
+        os.umask(before)
+    listener.listen(CONNECTIONS)
+    return Handle(app, LiveConfig(None), listener)
 
 
 def listen(bind: str) -> socket.socket:

@@ -78,7 +78,7 @@ def _says(said: Path, words: str) -> bool:
 
 
 def _all_are_heard(url: str) -> bool:
-    return [group.devices for group in shown(url)] == [1, 1056]
+    return [group.devices for group in shown(url)] == [1, 936]
 
 
 def _more_than(url: str, joules: float) -> bool:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 from thinwatt_collector.inventory.places import Whereabouts
@@ -35,11 +35,38 @@ class TooFineError(UnreadableError):
     """Older energy is not kept so finely any more; ``str()`` says since when."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A device that the ledger knows, and the agent that speaks for it."""
+
+    name: str
+    agent: str
+    kind: str
+    model: str
+    simulated: bool
+
+    @property
+    def alone(self) -> bool:
+        """Whether it speaks for itself: then it is silent when it is off."""
+        return self.name == self.agent
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Who is known: devices, and when each agent was heard last, UTC [ns]; one that is not in it never was."""
+
+    devices: Sequence[Known] = ()
+    heard: Mapping[str, int] = field(default_factory=dict)
+
+
 class Reader(Protocol):
     """One reader of the ledger; every method may raise :class:`UnreadableError`."""
 
     def first(self) -> int | None:
         """Return the beginning of the oldest slot with energy, UTC [s]; None where there is none."""
+
+    def census(self) -> Census:
+        """Return who is known."""
 
     def energy(
         self,

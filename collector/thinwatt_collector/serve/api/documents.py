@@ -28,24 +28,6 @@ def Place(what: str) -> Any:  # noqa: N802  # stands where Field does
     return Field(None, description=about)
 
 
-class FleetClass(BaseModel):
-    """A class of devices now; what fewer than five endpoints draw is not shown."""
-
-    kind: str = Field(alias="class", description="class of devices")
-    simulated: bool = Field(description="made up by a demonstration")
-    devices: int | None = Field(description="devices heard lately [1]; null where it is withheld")
-    watts: float | None = Field(description="power now [W]; null where it is withheld")
-    share: dict[Basis, float] | None = Field(
-        description="of the energy booked since the ledger began, the part of each basis [1]; null where it is withheld"
-    )
-
-
-class Fleet(BaseModel):
-    """What the fleet draws now."""
-
-    classes: list[FleetClass]
-
-
 class Row(BaseModel):
     """A bucket of time and a group of devices. The dimensions asked for in `by` stand beside."""
 

@@ -19,10 +19,11 @@ from starlette.responses import Response, StreamingResponse
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
-from thinwatt_collector.serve.api import answers, calendar, documents, paging, prices
+from thinwatt_collector.serve.api import answers, calendar, campus_documents, documents, paging, prices
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
+from thinwatt_collector.serve.api.campus import CampusView
 from thinwatt_collector.serve.api.coverage import coverage
 from thinwatt_collector.serve.api.energy import Accounts
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
@@ -60,6 +61,7 @@ class Setting:
         clock: UTC [s].
         inventory: what stands where, as known now.
         cells: those of endpoints, for the role public; None: new ones.
+        stale_after: silence after which a device has departed [s].
     """
 
     snapshot: Snapshot
@@ -70,6 +72,7 @@ class Setting:
     clock: Clock = time.time
     inventory: Now = nothing_known
     cells: Published | None = None
+    stale_after: float = 600.0
 
     @property
     def published(self) -> Published:
@@ -128,6 +131,7 @@ class Endpoints:
         self._set = setting
         self._gate = Gate(setting.books)
         self._accounts = Accounts(setting.intensity, setting.published, setting.inventory, setting.zone)
+        self._campus = CampusView(self._gate, self._accounts, setting.inventory, calendar.clocks(setting.zone))
 
     def role(self, request: Request) -> Role:
         """Return the asker's role."""
@@ -171,10 +175,23 @@ class Endpoints:
         return int(self._set.clock())
 
     async def fleet(self, request: Request) -> Response:
-        """Return what the fleet draws now, by class."""
+        """Return what the fleet draws now, by class, and who is expected, connected and silent."""
         _allow(request)
-        self.role(request)
-        return _json({"classes": answers.fleet(_shown(self._set.snapshot.families()))})
+        shown = answers.fleet(_shown(self._set.snapshot.families()))
+        return _json(await self._campus.fleet(shown, self.role(request), self.now(), self._set.stale_after))
+
+    async def estimate(self, request: Request) -> Response:
+        """Return a year of the inventory's fleet."""
+        _allow(request)
+        return _json(await self._campus.estimate(self.role(request), self.now()))
+
+    def me(self, request: Request) -> Response:
+        """Return who asks, and what there is to show."""
+        _allow(request)
+        shown = answers.fleet(_shown(self._set.snapshot.families()))
+        there = self._set.inventory().inventory is not None
+        about = {"zone": self._set.zone, "inventory": there, "demo": any(row["simulated"] for row in shown)}
+        return _json({"role": self.role(request), **about, "version": __version__})
 
     async def energy(self, request: Request, asked: Question, limit: int, cursor: str | None) -> Response:
         """Return a page of energy and carbon."""
@@ -240,9 +257,17 @@ def create_api(setting: Setting) -> FastAPI:
     asking = Depends(ends.question)
     energy_names = ("begin", "end", "grain", "zone", "by", "view", *FILTERS)
 
-    @routes.get("/fleet", response_model=documents.Fleet, summary="Power now, by class")
+    @routes.get("/fleet", response_model=campus_documents.Fleet, summary="Power now, by class, and who is there")
     async def fleet(request: Request) -> Response:
         return await ends.fleet(request)
+
+    @routes.get("/estimate", response_model=campus_documents.Estimate, summary="A year, and what to measure next")
+    async def estimate(request: Request) -> Response:
+        return await ends.estimate(request)
+
+    @routes.get("/me", response_model=campus_documents.Me, summary="Who asks, and what there is to show")
+    async def me(request: Request) -> Response:
+        return ends.me(request)
 
     @routes.get("/energy", response_model=documents.Energy, summary="Energy and carbon, with their interval")
     async def energy(
