@@ -240,7 +240,7 @@ def test_a_collector_may_refuse_whoever_has_no_token(small: Campus, tmp_path: Pa
         ("by=class,class", "by", "once"),
         ("basis=guessed", "basis", "measured"),
         ("simulated=yes", "simulated", "true"),
-        ("view=restated", "view", "booked"),
+        ("view=later", "view", "booked"),
         ("clas=host", "clas", "class"),
         ("limit=0", "limit", "ge"),
         ("cursor=@@@", "cursor", "first page"),
@@ -271,7 +271,7 @@ def test_an_empty_ledger_answers_with_no_rows(campus: Campus, tmp_path: Path) ->
 
 def test_the_openapi_document_names_units_and_problems(api: Api) -> None:
     document = get(api, "/api/v1/openapi.json")
-    assert set(document["paths"]) == {"/fleet", "/energy", "/coverage", "/agents", "/export"}
+    assert set(document["paths"]) == {"/fleet", "/estimate", "/me", "/energy", "/coverage", "/agents", "/export"}
     row = document["components"]["schemas"]["EnergyRow"]["properties"]
     for name, unit in (("joules", "[J]"), ("kwh", "[kWh]"), ("kgco2e", "[kgCO2e]"), ("covered_seconds", "[s]")):
         assert unit in row[name]["description"]
