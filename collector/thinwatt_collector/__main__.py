@@ -26,24 +26,18 @@ from thinwatt_collector.serve.api import tokens
 from thinwatt_collector.serve.api.privacy import ROLES
 
 log = logging.getLogger("thinwatt_collector")
-EXPECTED = (
-    ConfigError,
-    FactorError,
-    KeyFileError,
-    LedgerError,
-    control.ControlError,
-    tokens.TokenError,
-    OSError,
-    zmq.ZMQError,
-)
+EXPECTED = (FactorError, KeyFileError, LedgerError, control.ControlError, tokens.TokenError, OSError, zmq.ZMQError)
 """What a person can mend: told in a line, without a traceback."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, 1 where it failed, 2 for a wrong call."""
+    """Run one command; exit code 0, 1 where it failed, 2 where call or configuration are to be put right first."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.do(options))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
     except EXPECTED as error:
         print(f"thinwatt-collector: {error}", file=sys.stderr)
         return 1
@@ -58,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         found = commands.add_parser(name, help=text, description=text)
         found.set_defaults(do=do)
         if name not in ("config", "keygen"):
-            found.add_argument("--config", type=Path, default=Path("/etc/thinwatt/collector.toml"), metavar="FILE")
+            found.add_argument("--config", type=Path, default=config.DEFAULT, metavar="FILE")
         return found
 
     command("run", "receive, book and show until told to stop", _run)
@@ -103,7 +97,7 @@ def _run(options: argparse.Namespace) -> int:
     from thinwatt_collector.serve.app import below, create_app
     from thinwatt_collector.serve.server import serve, serve_local
 
-    settings = config.load(options.config)
+    settings = config.check(options.config)
     logs.configure(settings.log_level, settings.log_format)
     stopping = []
 
@@ -132,44 +126,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    settings = config.load(options.config)
-    wrong = [text for text in _problems(settings) if text]
-    for text in wrong:
-        print(f"{options.config}: {text}", file=sys.stderr)
-    if not wrong:
-        print(f"{options.config}: good")
-    return 1 if wrong else 0
-
-
-def _problems(settings: Config) -> list[str]:
-    from thinwatt_collector.keys import parse
-    from thinwatt_collector.serve.web_config import WebConfigError, load
-
-    found = []
-    try:
-        read_secret(settings.secret_key)
-    except KeyFileError as error:
-        found.append(f"link.secret_key: {error}")
-    try:
-        found += [f"link.agents: {settings.agents} {text}" for text in parse(settings.agents.read_text("utf-8"))[1]]
-    except OSError as error:
-        found.append(f"link.agents: {settings.agents} can't be read: {error.strerror}")
-    try:
-        settings.record()
-        settings.beside()
-    except FactorError as error:
-        found.append(f"carbon.zone, carbon.source: {error}")
-    if settings.web_config is not None:
-        try:
-            load(settings.web_config)
-        except (WebConfigError, OSError) as error:
-            found.append(f"web.web_config: {error}")
-    if settings.tokens is not None:
-        try:
-            tokens.Tokens(settings.tokens)
-        except tokens.TokenError as error:
-            found.append(f"api.tokens: {error}")
-    return found
+    config.check(options.config, closely=True)
+    print(f"{options.config}: good")
+    return 0
 
 
 def _factors(options: argparse.Namespace) -> int:
@@ -190,7 +149,7 @@ def _keygen(options: argparse.Namespace) -> int:
 def _api_token(options: argparse.Namespace) -> int:
     path = config.load(options.config).tokens
     if path is None:
-        raise ConfigError(f'{options.config}: no file of tokens: write [api] tokens = "tokens.toml" in it')
+        raise ConfigError([f'{options.config}: no file of tokens: write [api] tokens = "tokens.toml" in it'])
     print(tokens.make(path, options.name, options.role))
     print(f"this is not told again; {path} holds its hash and takes effect at once", file=sys.stderr)
     return 0

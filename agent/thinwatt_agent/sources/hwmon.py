@@ -15,12 +15,27 @@ from typing import Any, Final
 
 from thinwatt_agent.counters import Instant
 from thinwatt_agent.files import File, children, text
-from thinwatt_agent.sources import Denied, Energy, Option, Power, Read, Values, option
+from thinwatt_agent.places import shown
+from thinwatt_agent.sources import Denied, Energy, Option, Power, Read, Values, above_zero, option
+
+
+def _expression(value: Any, _: Path) -> Any:
+    try:
+        re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{shown(value)} is no regular expression ({error}): write 'acpitz|coretemp'") from None
+    return value
+
 
 ABSENT = "no chip below /sys/class/hwmon reports power or energy"
 OPTIONS = (
-    Option("max_power", 2000.0, "highest power believed of any sensor", "W"),
-    Option("exclude", "", "chips to leave out: a regular expression on the name, as in /sys/class/hwmon/hwmon0/name"),
+    Option("max_power", 2000.0, "highest power believed of any sensor", "W", above_zero),
+    Option(
+        "exclude",
+        "",
+        "chips to leave out: a regular expression on the name, as in /sys/class/hwmon/hwmon0/name",
+        read=_expression,
+    ),
 )
 # The kernel's Documentation/hwmon/sysfs-interface: power in µW, energy in µJ.
 SENSOR: Final = re.compile(r"(power\d+)_(?:input|average)|(energy\d+)_input")
@@ -53,7 +68,7 @@ class Sensor:
 
 def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
     """Return the power readings and energy counters of all chips."""
-    exclude = _pattern(str(option(options, OPTIONS, "exclude")))
+    exclude = re.compile(str(option(options, OPTIONS, "exclude")) or r"(?!)")
     sensors = [s for s in _sensors(root / "sys/class/hwmon") if not exclude.search(s.chip)]
     if not sensors:
         return None
@@ -66,13 +81,6 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
         return [_value(sensor, file) for sensor, file in zip(sensors, files, strict=True)]
 
     return Read(specs, read)
-
-
-def _pattern(exclude: str) -> re.Pattern[str]:
-    try:
-        return re.compile(exclude or r"(?!)")
-    except re.error as error:
-        raise ValueError(f"hwmon.exclude is {exclude!r}, no regular expression: {error}") from None
 
 
 def _sensors(place: Path) -> list[Sensor]:

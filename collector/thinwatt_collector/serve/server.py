@@ -166,7 +166,7 @@ def serve(app: ASGIApp, web_config: Path | None, bind: str) -> Handle:
     Args:
         app: it runs in a thread of its own.
         web_config: file with TLS and passwords, or None for neither.
-        bind: ``host:port``, ``[::1]:port``, or ``:port`` for every address of the machine; port 0 takes a free one.
+        bind: ``host:port``, ``[::1]:port``, or ``:port`` for every address of the machine; port ``*`` takes a free one.
 
     Raises:
         WebConfigError: the file cannot be used.
@@ -204,6 +204,7 @@ def serve_local(app: ASGIApp, path: Path) -> Handle:
 def listen(bind: str) -> socket.socket:
     """Return a socket that listens on ``bind``."""
     host, colon, port = bind.rpartition(":")
+    port = "0" if port == "*" else port
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise OSError(f"{bind!r} is no address to listen on: write 127.0.0.1:9466, [::1]:9466 or :9466")
     host = host.removeprefix("[").removesuffix("]")

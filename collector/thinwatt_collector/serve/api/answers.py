@@ -119,7 +119,7 @@ def _plain(column: NDArray[Any]) -> list[Any]:
     return [None if x != x else x for x in column.tolist()]  # noqa: PLR0124  # NaN is what is not itself
 
 
-def carbon(intensity: Intensity, factors: Sequence[Factor], view: View) -> dict[str, Any]:
+def carbon(intensity: Intensity, factors: Sequence[Factor], view: View = "restated") -> dict[str, Any]:
     """Return the method of the carbon figures, when its factors were known, and which they are."""
     per = units.scale("kg/kWh", "g/J")
     return {

@@ -19,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
-from thinwatt_collector.serve.api import answers, calendar, campus_documents, documents, paging, prices
+from thinwatt_collector.serve.api import answers, calendar, campus_documents, documents, paging, prices, shares
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
@@ -227,14 +227,31 @@ class Endpoints:
             | {"next": after and paging.cursor(_key(asked, role), after)}
         )
 
+    async def shares(self, request: Request, asked: Question, limit: int, cursor: str | None) -> Response:
+        """Return a page of the parts of hosts' energy."""
+        role, now = self._technical(request, "where the energy of desktops went is"), self.now()
+        whole = shares.of_hosts(asked)
+        last = paging.behind(cursor, _key(whole, role), 1 + len(whole.by))
+        found = await self._gate.ask(lambda reader: self._accounts.energy(reader, whole, role, now))
+        chosen, after = answers.page(found.rows, whole.by, last, limit)
+        return _json(
+            _about(asked)
+            | {"carbon": answers.carbon(self._set.intensity, found.factors)}
+            | {"rows": answers.records(shares.columns(found, whole), chosen)}
+            | {"next": after and paging.cursor(_key(whole, role), after)}
+        )
+
+    def _technical(self, request: Request, what: str) -> Role:
+        """Return a role that sees all, or refuse the asker."""
+        role = self.role(request)
+        if not sees_all(role):
+            raise ProblemError(403, f"{what} not shown to the role {role}", remedy="show a token of the role technical")
+        return role
+
     async def agents(self, request: Request, limit: int, cursor: str | None) -> Response:
         """Return a page of agents."""
         _allow(request, "limit", "cursor")
-        role = self.role(request)
-        if not sees_all(role):
-            raise ProblemError(
-                403, f"agents are not shown to the role {role}", remedy="show a token of the role technical"
-            )
+        self._technical(request, "agents are")
         last = paging.behind(cursor, "agents", 1)
         try:
             found = await run_in_threadpool(self._set.books.agents, str(last[0]) if last else "", limit + 1)
@@ -293,6 +310,22 @@ def create_api(setting: Setting) -> FastAPI:
     ) -> Response:
         _allow(request, *(name for name in energy_names if name != "view"), "limit", "cursor")
         return await ends.coverage(request, asked, limit, cursor)
+
+    @routes.get("/shares", response_model=shares.Shares, summary="Where hosts' energy went, by pool (role technical)")
+    async def shared(
+        request: Request,
+        begin: Begin = None,
+        end: End = None,
+        grain: GrainOf = "day",
+        zone: Zone = None,
+        simulated: Annotated[Texts, _only("simulated")] = None,
+        device: Annotated[Texts, _only("device")] = None,
+        limit: Limit = 1000,
+        cursor: Cursor = None,
+    ) -> Response:
+        _allow(request, "begin", "end", "grain", "zone", *shares.FILTERS, "limit", "cursor")
+        asked = ends.question(request, begin, end, grain, zone, "", simulated=simulated, device=device)
+        return await ends.shares(request, asked, limit, cursor)
 
     @routes.get("/agents", response_model=documents.Agents, summary="Agents and their health (role technical)")
     async def agents(request: Request, limit: Limit = 1000, cursor: Cursor = None) -> Response:

@@ -43,14 +43,17 @@ def test_a_collector_serves_its_api_and_takes_a_token_made_while_it_runs(tmp_pat
     text = f'[link]\nbind = "tcp://127.0.0.1:*"\n[web]\nlisten = "127.0.0.1:{port}"\n'
     config.write_text(text)
     refused = run("api-token", "--config", str(config), "grafana")
-    assert (refused.returncode, "[api] tokens" in refused.stderr) == (1, True)
+    assert (refused.returncode, "[api] tokens" in refused.stderr) == (2, True)
     config.write_text(text + '[api]\ntokens = "tokens.toml"\n')
+    assert "the first token makes it: thinwatt-collector api-token" in run("run", "--config", str(config)).stderr
+    assert run("api-token", "--config", str(config), "first").returncode == 0
     collector = subprocess.Popen([*COMMAND, "run", "--config", str(config)])
     try:
         end = time.monotonic() + 60
         while True:
             try:
-                assert ask(port, "fleet") == (200, {"classes": []})
+                status, fleet = ask(port, "fleet")
+                assert (status, fleet["classes"]) == (200, [])
                 break
             except urllib.error.URLError:
                 assert time.monotonic() < end
@@ -64,7 +67,7 @@ def test_a_collector_serves_its_api_and_takes_a_token_made_while_it_runs(tmp_pat
         assert ask(port, "energy")[1]["rows"] == []
         (tmp_path / "tokens.toml").write_text("token = 1\n")
         check = run("check-config", "--config", str(config))
-        assert (check.returncode, "api.tokens" in check.stderr) == (1, True)
+        assert (check.returncode, "api.tokens" in check.stderr) == (2, True)
     finally:
         collector.send_signal(signal.SIGTERM)
         assert collector.wait(30) == 0
