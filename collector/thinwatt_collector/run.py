@@ -28,6 +28,7 @@ from thinwatt_collector.config import Config
 from thinwatt_collector.control import Control
 from thinwatt_collector.factors import FactorError
 from thinwatt_collector.factors.grid.latest import Latest
+from thinwatt_collector.factors.grid.then import Then
 from thinwatt_collector.inventory import folding
 from thinwatt_collector.inventory.watched import Watched
 from thinwatt_collector.keeper import Keeper
@@ -79,10 +80,18 @@ class Collector:
         self._books = LedgerBooks(self._ledger, self._step)
         access, known = Access(Tokens(config.tokens), config.anonymous), self.inventory.now
         published = Published(clocks(config.clocks), config.state / "published", known)
-        self._keeper = Keeper(self._books, published, self._intensity)
-        zone, stale = config.clocks, config.stale_after
+        then = Then(self._intensity, config.record)
+        self._keeper = Keeper(self._books, published, then)
         setting = Setting(
-            self, self._books, self._intensity, access, zone, inventory=known, cells=published, stale_after=stale
+            self,
+            self._books,
+            self._intensity,
+            access,
+            config.clocks,
+            inventory=known,
+            cells=published,
+            booked=then,
+            stale_after=config.stale_after,
         )
         self.api = create_api(setting)
         self.own_api = create_api(replace(setting, access=Owner()))

@@ -125,6 +125,21 @@ def test_newer_factors_restate_the_carbon_and_leave_the_energy_and_are_told_once
     assert "mix 2024, v2024, published 2025-05-22, 0.0519 kgCO2e/kWh (a sheet) used for want of the right one" in text
 
 
+def test_booked_carbon_is_by_what_was_known_on_the_day(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(HEADER + OF_2024 + OF_2025)
+    window = "begin=2025-01-01&end=2026-01-01&grain=month"
+    with running(tmp_path, '[carbon.table]\nfile = "mine.csv"\n') as collector:
+        book(collector, datetime(2025, 6, 1, tzinfo=UTC), 30 * 86_400.0, 1000.0 * KWH)
+        found = {view: energy(collector, f"{window}&view={view}") for view in ("booked", "restated")}
+    assert {view: row["kgco2e"] for view, (row, _) in found.items()} == {
+        "booked": pytest.approx(51.9),
+        "restated": pytest.approx(46.1),
+    }
+    assert [found[view][0]["fallback"] for view in ("booked", "restated")] == [True, False]
+    assert [found[view][1]["known"] for view in ("booked", "restated")] == ["on each day", "2026-05-18"]
+    assert found["booked"][0]["joules"] == found["restated"][0]["joules"]
+
+
 def test_factors_that_come_while_it_runs_are_taken_and_ones_that_cannot_be_read_change_nothing(tmp_path: Path) -> None:
     table, carbon = tmp_path / "mine.csv", '[carbon.table]\nfile = "mine.csv"\n'
     window = "begin=2025-01-01&end=2026-01-01&grain=month"

@@ -249,7 +249,7 @@ def test_a_collector_may_refuse_whoever_has_no_token(small: Campus, tmp_path: Pa
         ("by=class,class", "by", "once"),
         ("basis=guessed", "basis", "measured"),
         ("simulated=yes", "simulated", "true"),
-        ("view=restated", "view", "booked"),
+        ("view=later", "view", "booked"),
         ("clas=host", "clas", "class"),
         ("limit=0", "limit", "ge"),
         ("cursor=@@@", "cursor", "first page"),
