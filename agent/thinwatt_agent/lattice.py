@@ -63,8 +63,8 @@ class Reach:
 class Leaf:
     """One register: what it measures (``domain``), by which driver (lower ``rank`` first), its name for people.
 
-    ``at`` is the last tick at which it had news: it moved, or began. ``start`` is where its unbroken run began, and what
-    it had then [J]; one that stood still from the first on begins where it first moves: sums went on without it.
+    ``at`` is the last tick at which it had news: it moved, or began. ``start`` is where its unbroken run began, and
+    what it had then [J]; one that stood still from the first on begins where it first moves: sums went on without it.
     """
 
     __slots__ = ("_joules", "_still", "at", "counter", "device", "domain", "label", "max_gap", "rank", "start")
@@ -104,7 +104,7 @@ class Leaf:
             return
         at, counts = self.counter.start
         if self.start is None or self.start[0].boottime < at.boottime or another_boot(self.start[0], at):
-            self.start = at, counts * self.counter.limits.unit
+            self.start, self._still = (at, counts * self.counter.limits.unit), False
         if self.joules > self._joules or at == now:
             if self._still:
                 self.start = now, self.joules
