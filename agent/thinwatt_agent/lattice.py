@@ -63,10 +63,11 @@ class Reach:
 class Leaf:
     """One register: what it measures (``domain``), by which driver (lower ``rank`` first), its name for people.
 
-    ``at`` is the last tick at which it had news: it moved, or began.
+    ``at`` is the last tick at which it had news: it moved, or began. ``start`` is where its unbroken run began, and
+    what it had then [J]; one that stood still from the first on begins where it first moves: sums went on without it.
     """
 
-    __slots__ = ("_joules", "at", "counter", "device", "domain", "label", "max_gap", "rank")
+    __slots__ = ("_joules", "_still", "at", "counter", "device", "domain", "label", "max_gap", "rank", "start")
 
     def __init__(
         self, label: str, domain: str, rank: int, counter: EnergyCounter, device: Device, max_gap: int
@@ -78,18 +79,14 @@ class Leaf:
         self.device = device
         self.max_gap = max_gap
         self.at: Instant | None = None
+        self.start: tuple[Instant, float] | None = None
         self._joules = -1.0
+        self._still = False
 
     @property
     def joules(self) -> float:
         """Counted since tick 0 [J]."""
         return self.counter.joules
-
-    @property
-    def start(self) -> tuple[Instant, float] | None:
-        """Where its unbroken run began, and what it had then [J]."""
-        start = self.counter.start
-        return (start[0], start[1] * self.counter.limits.unit) if start else None
 
     @property
     def shown(self) -> float:
@@ -103,9 +100,16 @@ class Leaf:
 
     def update(self, now: Instant, tick: int) -> None:  # noqa: ARG002 - the form of a node
         """See whether it has news; its meter was read."""
-        start = self.start
-        if self.reads(now) and (self.joules > self._joules or (start and start[0] == now)):
+        if not self.reads(now) or self.counter.start is None:
+            return
+        at, counts = self.counter.start
+        if self.start is None or self.start[0].boottime < at.boottime or another_boot(self.start[0], at):
+            self.start, self._still = (at, counts * self.counter.limits.unit), False
+        if self.joules > self._joules or at == now:
+            if self._still:
+                self.start = now, self.joules
             self.at, self._joules = now, self.joules
+        self._still = self.still(now)
 
     def idle(self, now: Instant) -> bool:  # noqa: ARG002 - the form of a node
         """A register by itself is always asked for."""
@@ -136,8 +140,8 @@ class Node:
 
     Args:
         max_gap: what is bridged at most [ns].
-        largest: of several ways the one that has most counts (a whole and its parts), else the first (twins) of those
-            that saw most of the time.
+        largest: of several ways the one that has most counts (a whole and its parts); else (twins) the one that saw
+            most of the time, spliced to the latest look, the first of those that are alike.
         optional: while it reads and has never moved, it is not wired up: a sum without it is not short of it.
     """
 
@@ -214,12 +218,15 @@ class Node:
         return None
 
     def _take(self, reached: Mapping[str, Reach], now: Instant) -> None:
-        self.chosen = max(reached, key=lambda name: getattr(reached[name], "joules" if self.largest else "covered"))
+        self.chosen = max(reached, key=lambda name: self._worth(reached[name]))
         reach = reached[self.chosen]
         self.joules = max(self.joules, reach.joules)
         self.whole = max(self.whole, reach.whole)
         self.covered = max(self.covered, *(r.covered for r in reached.values()))
         self._begin(reach.back, now)
+
+    def _worth(self, reach: Reach) -> tuple[float, int]:
+        return (reach.joules, 0) if self.largest else (reach.covered, reach.back.at.boottime)
 
     def _begin(self, back: Look, now: Instant) -> None:
         """Have news; an unbroken run goes on, or begins at that look."""
@@ -284,7 +291,7 @@ class Dies(Node):
             self._judge(pair, now)
         groups: list[list[str]] = []
         for name in self.dies:
-            one = next((group for group in groups if self._alike.get((group[0], name))), None)
+            one = next((g for g in groups if any(self._alike.get((other, name)) for other in g)), None)
             if one is None:
                 groups.append([name])
             else:

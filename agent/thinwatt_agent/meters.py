@@ -51,6 +51,7 @@ class EnergyMeter:
 
     def respec(self, spec: Energy | Power, max_gap: int) -> None:
         """Take new limits, where the device was probed again; the columns stay what they are."""
+        self.spec = spec
         if isinstance(self.counter, EnergyCounter) and isinstance(spec, Energy):
             self.counter.respec(_limits(spec, max_gap))
 

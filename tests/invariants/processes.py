@@ -225,7 +225,9 @@ class Site:
     def collector(self, name: str = "collector", *, ledger: Path | None = None, commit: str = "0.3 s") -> Collector:
         """Return a collector, not started."""
         self.key(name)
-        found = Collector(self, name, ledger or self.folder / f"{name}-ledger" / "ledger.duckdb", commit)
+        file = ledger or self.folder / f"{name}-ledger" / "ledger.duckdb"
+        file.parent.mkdir(exist_ok=True)
+        found = Collector(self, name, file, commit)
         self.programs.append(found)
         return found
 

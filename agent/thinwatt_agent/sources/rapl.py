@@ -59,12 +59,17 @@ BY_HAND: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A powercap zone: its folder, its name, and those of the zones that it lies in, as the hardware gives them."""
+    """A powercap zone: its folder, its name as the hardware gives it, and the zone that it lies in."""
 
     path: Path
     id: str
     name: str
-    parent: str = ""
+    outer: Zone | None = None
+
+    @property
+    def parent(self) -> str:
+        """The name of the zone that it lies in, "" for one at the top, "?" for one without a name."""
+        return self.outer.name or "?" if self.outer else ""
 
     @property
     def kind(self) -> str:
@@ -91,13 +96,17 @@ class Zone:
 
 
 class Register:
-    """A zone's counter, with its name: whose it is."""
+    """A zone's counter, read with the names that say whose it is: its own, and that of the zone around it."""
 
-    __slots__ = ("_energy", "_name", "_zone")
+    __slots__ = ("_energy", "_names")
 
-    def __init__(self, zone: Zone) -> None:
-        self._zone = zone
-        self._name, self._energy = File(zone.path / "name"), File(zone.path / "energy_uj")
+    def __init__(self, zone: Zone, names: dict[Path, File]) -> None:
+        self._energy = File(zone.path / "energy_uj")
+        self._names = [
+            (names.setdefault(z.path, File(z.path / "name")), z.name.encode())
+            for z in (zone, zone.outer)
+            if z and z.name
+        ]
 
     def first(self) -> int | OSError | None:
         """Return the first reading [µJ], or why there is none."""
@@ -108,15 +117,18 @@ class Register:
 
     def read(self) -> tuple[int | None, bool]:
         """Return the reading [µJ] and whether another zone stands here now."""
-        if self._zone.name and self._named() != self._zone.name:
-            return None, True
+        for file, name in self._names:
+            if self._named(file) != name:
+                file.close()
+                return None, True
         return self._energy.integer(), False
 
-    def _named(self) -> str:
+    @staticmethod
+    def _named(file: File) -> bytes:
         try:
-            return self._name.read().decode("utf-8", "replace").strip()
+            return file.read().strip()
         except OSError:
-            return ""
+            return b""
 
 
 def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
@@ -124,7 +136,8 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
     zones = _scan(root)
     if not zones:
         return None
-    registers = {key: Register(zone) for key, zone in zones.items()}
+    names: dict[Path, File] = {}
+    registers = {key: Register(zone, names) for key, zone in zones.items()}
     if all(isinstance(register.first(), PermissionError) for register in registers.values()):
         raise Denied("energy_uj is for root only since CVE-2020-8694, and stays so for other users", REMEDY, BY_HAND)
     specs = _specs(zones, float(option(options, OPTIONS, "max_power")))
@@ -136,7 +149,7 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
         if moved - lost:
             there = _scan(root)
             for key in moved & there.keys():
-                registers[key] = Register(there[key])
+                registers[key] = Register(there[key], names)
                 found[key] = registers[key].read()
             lost.update(moved - there.keys())
         return [value for value, _ in found.values()]
@@ -158,10 +171,10 @@ def _scan(root: Path) -> dict[str, Zone]:
 
 
 def _placed(found: Mapping[str, Zone]) -> Iterator[Zone]:
-    """Yield the zones with the name of the zone that each lies in; an id says which: intel-rapl:0:1 in intel-rapl:0."""
+    """Yield the zones with the zone that each lies in; an id says which: intel-rapl:0:1 lies in intel-rapl:0."""
     for zone in found.values():
         around = found.get(zone.id.rpartition(":")[0]) if zone.id.count(":") > 1 else None
-        yield replace(zone, parent=around.name or "?") if around else zone
+        yield replace(zone, outer=around)
 
 
 def _zones(place: Path, parent: str = "") -> Iterator[Zone]:
