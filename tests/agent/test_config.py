@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.agent.recording import write
-from tests.mutations import assert_told, values, with_value
+from tests.mutations import assert_told, disturbed, values, with_value
 from tests.mutations import keys as lines_of_keys
 from thinwatt_agent import config, keys, sources
 from thinwatt_agent.__main__ import main
@@ -360,3 +360,12 @@ def test_one_value_changed_to_anything_is_good_or_a_mistake_on_this_machine(site
     except ConfigError as error:
         assert_told(error.problems, text, changed)
     assert not site.with_name("state").exists()
+
+
+@given(disturbed(config.example()))
+def test_lines_gone_doubled_cut_or_moved_are_good_or_told_with_a_line(text: str) -> None:
+    try:
+        config.parse(text, HERE)
+    except ConfigError as error:
+        lines = [re.match(rf"{HERE}:(\d+): .", problem) for problem in error.problems]
+        assert all(found and 1 <= int(found[1]) <= text.count("\n") + 1 for found in lines), error  # noqa: PT017 - or good
