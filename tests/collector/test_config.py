@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.mutations import assert_told, values, with_value
+from tests.mutations import assert_told, disturbed, values, with_value
 from tests.mutations import keys as lines_of_keys
 from thinwatt_collector import config
 from thinwatt_collector.config import ConfigError
@@ -150,6 +150,15 @@ def test_one_value_changed_to_anything_is_good_or_a_mistake_with_file_line_and_k
         config.parse(text, HERE)
     except ConfigError as error:
         assert_told(error.problems, text, HERE)
+
+
+@given(disturbed(config.example()))
+def test_lines_gone_doubled_cut_or_moved_are_good_or_told_with_a_line(text: str) -> None:
+    try:
+        config.parse(text, HERE)
+    except ConfigError as error:
+        lines = [re.match(rf"{HERE}:(\d+): .", problem) for problem in error.problems]
+        assert all(found and 1 <= int(found[1]) <= text.count("\n") + 1 for found in lines), error  # noqa: PT017 - or good
 
 
 def test_factors_have_tables_of_their_own(tmp_path: Path) -> None:

@@ -119,6 +119,7 @@ class Collector(Program):
         self.port, self.web = free_port(), free_port()
         self.ledger, self.config, self.state = ledger, site.folder / f"{name}.toml", site.folder / name
         self.url = f"http://127.0.0.1:{self.web}"
+        ledger.parent.mkdir(parents=True, exist_ok=True)
         self.config.write_text(
             f"""
 [collector]
