@@ -139,7 +139,7 @@ class Pinned:
     def __contains__(self, name: object) -> bool:
         return name in self.keys
 
-    def within(self, names: Sequence[str], begin: int, end: int) -> tuple[list[str], list[int]]:  # noqa: ARG002
+    def within(self, names: Sequence[str], begin: int, end: int) -> tuple[list[str], list[int]]:  # noqa: ARG002  # pinned: the same at all times
         """Return the key of each device's place; none changes it."""
         return [self.keys.get(name, self.nowhere) for name in names], []
 
