@@ -216,7 +216,7 @@ class Source:
 
 
 def _name(column: Column) -> Column:
-    return Column(column.source, column.quantity, "gauge", "", column.part)
+    return Column(column.source, column.quantity, "gauge", "", column.part, column.consumer)
 
 
 class Sampler:

@@ -82,7 +82,7 @@ class CountMeter:
         self.tally = Tally()
         self.scale = spec.scale
         self.columns: tuple[Column, ...] = (
-            Column(spec.source or source, spec.quantity, "counter", spec.unit, spec.part),
+            Column(spec.source or source, spec.quantity, "counter", spec.unit, spec.part, spec.consumer),
         )
         self.events: list[Event] = []
         self.read, self.state, self.restore = self.tally.read, self.tally.state, self.tally.restore
@@ -100,7 +100,7 @@ class HeldMeter:
     def __init__(self, source: str, spec: Held, max_gap: int) -> None:
         self.integral = Integral(max_gap, spec.awake)
         self.columns: tuple[Column, ...] = (
-            Column(spec.source or source, spec.quantity, "counter", spec.unit, spec.part),
+            Column(spec.source or source, spec.quantity, "counter", spec.unit, spec.part, spec.consumer),
         )
         self.events: list[Event] = []
         self.read, self.state, self.restore = self.integral.read, self.integral.state, self.integral.restore

@@ -7,20 +7,24 @@ the transaction fails the caller throws the fleet's streams away and reads them 
 from __future__ import annotations
 
 from collections import Counter
+from itertools import product
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent import wire
-from thinwatt_collector import accept, book, clock, counting, decode
+from thinwatt_collector import accept, book, clock, counting, decode, sharing
 from thinwatt_collector.book import Energy, Event, Ints, StreamRow, Totals, Transaction
 from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
 from thinwatt_collector.fleet import Fleet, Placed
 from thinwatt_collector.labels import Family, key
+from thinwatt_collector.layout import SourceKey
 from thinwatt_collector.ledger import Ledger, LedgerError
+from thinwatt_collector.models.attribution import DEFAULT, Policy
 from thinwatt_collector.receive import Message
+from thinwatt_collector.sharing import Shared
 from thinwatt_collector.tallies import Reply, Tallies, refusal
 
 SECOND: Final = counting.SECOND
@@ -46,9 +50,17 @@ class Intensity(Protocol):
 class Booking:
     """One commit: the arrays that grow while frames are counted, thrown away afterwards."""
 
-    def __init__(self, fleet: Fleet, ledger: Ledger, intensity: Intensity, tallies: Tallies, now: int) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        ledger: Ledger,
+        intensity: Intensity,
+        tallies: Tallies,
+        now: int,
+        policy: Policy = DEFAULT,
+    ) -> None:
         self.fleet, self.ledger, self.now = fleet, ledger, now
-        self._intensity, self._tallies = intensity, tallies
+        self._intensity, self._tallies, self._policy = intensity, tallies, policy
         self.energy: list[Energy] = []
         self.totals: list[Totals] = []
         self.moved: list[tuple[Ints, Ints]] = []
@@ -226,7 +238,7 @@ class Booking:
         for group, sources in zip(placed.layout.groups, placed.sources, strict=True):
             devices = placed.rows["device"][places][:, start : start + len(group.devices)]
             start += len(group.devices)
-            counted = counting.count(group, utc, columns, fleet.models(devices))
+            counted = counting.count(group, utc, columns, fleet.models(devices), self._policy)
             self._enter(counted, numbers, devices, sources)
             self._refresh(counted, devices, utc[:, -1], batch)
         self.moved.append((numbers, stream["pos"][numbers]))
@@ -289,6 +301,8 @@ class Booking:
                     self._total(family, s, d, source, j)
                     if family is Family.DEVICE_ENERGY:
                         self._by_class(s, d, slot[there], source, j)
+        if counted.shared is not None:
+            self._share(counted, counted.shared, stream, device, slot)
         total = counted.won_covered.sum(axis=2)
         gap = np.maximum(chunks.elapsed[:, None] - total, 0.0)
         gap[gap < counting.SLIVER] = 0.0
@@ -300,6 +314,18 @@ class Booking:
             there = amount > 0
             self._total(per_device, stream[there], device[there], 0, amount[there])
             self._total(per_class, stream[there], kind[there], 0, amount[there])
+
+    def _share(self, counted: Counted, shared: Shared, stream: Ints, device: Ints, slot: Ints) -> None:
+        """Enter where the energy of hosts went, by pool."""
+        sure = np.divide(counted.bias, counted.won, out=np.zeros_like(counted.won), where=counted.won > 0)
+        for (basis, winner), (k, line) in product(enumerate(counting.WINNERS), enumerate(shared.lines)):
+            joules, seconds = shared.joules[:, :, basis, k], shared.seconds[:, :, basis, k]
+            there = joules > 0
+            if there.any():
+                source = self.fleet.source_id(SourceKey(sharing.SOURCE, line.text, self._policy, winner.basis))
+                s, d, j = stream[there], device[there], joules[there]
+                self._slots(s, d, slot[there], source, j, j * sure[:, :, basis][there], seconds[there])
+                self._total(Family.SHARED, s, d, source, j)
 
     def _slots(self, s: Ints, d: Ints, slot: Ints, source: int, joules: Floats, bias: Floats, covered: Floats) -> None:
         zero = np.zeros(len(joules))

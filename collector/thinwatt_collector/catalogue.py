@@ -54,7 +54,10 @@ LABELS: Final = MappingProxyType(
         "basis": "measured (a meter of the whole device), modelled (component counters), assumed (defaults)",
         "device": "name in the allow-list, with `/device` behind it for what a gateway reports for",
         "source": "what the reading comes from: rapl, hwmon, battery, textfile …",
-        "part": "one meter of a source",
+        "part": "one meter of a source; of a host's energy: idle and dynamic of each pool, and of no pool idle "
+        "(reserved by nobody), overhead (the hypervisor's own), unattributed (nobody can say)",
+        "pool": "desktops made alike; those of less than five on a host are `other`; empty for what no pool carries",
+        "policy": "how a host's energy is shared: reservation, activity, equal or marginal; policies are never added",
         "scope": "what the meter covers: wall, node, component",
         "method": "how carbon was worked out; methods are never added",
         "agent": "name in the allow-list",
@@ -147,6 +150,14 @@ CATALOGUE: Final = _catalogue(
             "Energy that one meter of a device counted, whether it won or not; meters overlap, so never add them.",
             ("device", "source", "part", "scope", "basis", "simulated"),
             f"{PRESENT} × its meters",
+        ),
+        Metric(
+            "thinwatt_shared_energy_joules_total",
+            "counter",
+            "joules",
+            "Where the energy of a host that carries desktops went, by pool; all parts of a host add up to its energy.",
+            ("device", "pool", "part", "policy", "basis", "simulated"),
+            f"{PRESENT} and carries desktops × (2 × pools + 3) × up to 3",
         ),
         Metric(
             "thinwatt_power_watts",

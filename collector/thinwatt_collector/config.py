@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from thinwatt_agent.places import line_of, meant
 from thinwatt_collector import units
+from thinwatt_collector.models.attribution import DEFAULT, POLICIES, Policy
 
 PerDevice = Literal["hosts", "all", "none"]
 
@@ -43,6 +44,7 @@ class Config:
     per_device: PerDevice
     stale_after: float
     zone: str
+    policy: Policy
     log_level: str
     log_format: str
 
@@ -148,6 +150,15 @@ KEYS: Final = (
     ),
     Key("metrics", "stale_after", "stale_after", _seconds, "10 min", "silence after which a device has departed"),
     Key("carbon", "zone", "zone", _text, "FR", "grid zone of the emission factors"),
+    Key(
+        "attribution",
+        "policy",
+        "policy",
+        _choice(*POLICIES),
+        DEFAULT,
+        "how a host's energy goes to its desktops: reservation (idle by reserved memory, the rest by CPU time), "
+        "activity, equal or marginal",
+    ),
     Key("log", "level", "log_level", _choice(*LEVELS), "info", ", ".join(LEVELS)),
     Key("log", "format", "log_format", _choice("text", "json"), "text", "text for people, json for machines"),
 )

@@ -6,6 +6,8 @@ each moment: a wall meter, a node meter, what the agent tells as modelled, packa
 the agent tells as assumed, a load model. In the rows that the
 finer one does not cover the next one fills in, under its own basis. A failed reading is no lack where the next good
 one covers it. What nothing covers stays a gap.
+
+What a host is taken to have drawn is shared among the pools of the desktops on it (sharing.py), beside all this.
 """
 
 from __future__ import annotations
@@ -18,8 +20,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from thinwatt_collector import sharing
 from thinwatt_collector.layout import GroupLayout, SourceKey
-from thinwatt_collector.models import energy, power
+from thinwatt_collector.models import attribution, energy, power
+from thinwatt_collector.models.attribution import Policy
+from thinwatt_collector.sharing import Shared
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -74,7 +79,7 @@ class Counted:
     """Joules and seconds of the devices of one group.
 
     ``joules`` and ``covered`` of the agent's series: (chunks, devices, sources). ``won`` and ``won_covered`` of the
-    winner: (chunks, devices, 3), by :data:`WINNERS`; ``bias`` [J] likewise.
+    winner: (chunks, devices, 3), by :data:`WINNERS`; ``bias`` [J] likewise. ``shared``, where a host carries desktops.
     """
 
     chunks: Chunks
@@ -83,6 +88,7 @@ class Counted:
     won: Floats
     won_covered: Floats
     bias: Floats
+    shared: Shared | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,9 @@ def wide_work(utc: Ints, columns: int) -> Ints:
     return work
 
 
-def count(group: GroupLayout, utc: Ints, columns: Floats, models: DeviceModels) -> Counted:
+def count(
+    group: GroupLayout, utc: Ints, columns: Floats, models: DeviceModels, policy: Policy = attribution.DEFAULT
+) -> Counted:
     """Return what the devices of one group drew, by slot.
 
     Args:
@@ -171,6 +179,7 @@ def count(group: GroupLayout, utc: Ints, columns: Floats, models: DeviceModels) 
         utc: (frames, 1 + rows) [ns], the state's time in front.
         columns: cumulative columns of the whole schema with the state in front, (frames, columns, 1 + rows).
         models: of the group's devices, in order.
+        policy: by which hosts' energy goes to the desktops on them.
     """
     frames, _, more = columns.shape
     devices, sources = len(group.devices), len(group.sources)
@@ -179,17 +188,24 @@ def count(group: GroupLayout, utc: Ints, columns: Floats, models: DeviceModels) 
     elapsed = np.diff(utc) / SECOND
     estimates = _estimates(group, series, ours, models)
     bases, winner = _winner(estimates, elapsed, series.shape)
-    values = np.concatenate((series, winner), axis=2)
+    carried = group.desktops
+    told = sharing.told(carried, group.cpu, ours) if carried else ours[:, :, :0, 1:]
+    values = np.concatenate((series, winner, told), axis=2)
     per_device = values.shape[2]
     chunks, sums = split(utc, values.reshape(frames, devices * per_device, more - 1))
     sums = sums.reshape(len(chunks.frame), devices, per_device)
     joules, covered = sums[:, :, :sources], sums[:, :, sources : 2 * sources]
     won, won_covered = (np.zeros((len(chunks.frame), devices, len(WINNERS))) for _ in range(2))
-    won[:, :, bases] = sums[:, :, 2 * sources : 2 * sources + len(bases)]
-    won_covered[:, :, bases] = sums[:, :, 2 * sources + len(bases) :]
+    start = 2 * sources + len(bases)
+    won[:, :, bases] = sums[:, :, 2 * sources : start]
+    won_covered[:, :, bases] = sums[:, :, start : start + len(bases)]
     relative = np.stack((models.u_meter, models.u_component, models.u_load), axis=2)[chunks.frame]
     bias = np.abs(won) * np.nan_to_num(relative)
-    return Counted(chunks, joules, covered, won, won_covered, bias)
+    shared = None
+    if carried:
+        idle = models.watts[chunks.frame, :, 0]
+        shared = sharing.shared(carried, won, won_covered, idle, sums[:, :, start + len(bases) :], policy)
+    return Counted(chunks, joules, covered, won, won_covered, bias, shared)
 
 
 def _load_model(at: list[int], ours: Floats, models: DeviceModels) -> tuple[Floats, Floats]:

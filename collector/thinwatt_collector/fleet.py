@@ -18,6 +18,7 @@ from thinwatt_collector.labels import Family, Totals
 from thinwatt_collector.layout import Layout, SourceKey, layout_of, same_columns
 from thinwatt_collector.ledger import Dimensions
 from thinwatt_collector.models.devices import DeviceModel
+from thinwatt_collector.sharing import line_of
 
 Ints = NDArray[np.int64]
 
@@ -399,6 +400,11 @@ class Fleet:
         elif family is Family.SOURCE_ENERGY:
             key = self.sources[second]
             labels |= {"source": key.source, "part": key.part, "scope": key.scope, "basis": key.basis}
+            labels |= {"simulated": self.devices[first].marked}
+        elif family is Family.SHARED:
+            key = self.sources[second]
+            line = line_of(key.part)
+            labels |= {"pool": line.pool, "part": line.part, "policy": key.scope, "basis": key.basis}
             labels |= {"simulated": self.devices[first].marked}
         return labels
 

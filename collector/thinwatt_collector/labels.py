@@ -28,6 +28,7 @@ class Family(IntEnum):
     SOURCE_ENERGY = 6
     DEVICE_COVERED = 7
     DEVICE_GAP = 8
+    SHARED = 9
 
 
 def key(family: Family, first: Ints, second: Ints | int = 0) -> Ints:

@@ -12,6 +12,8 @@ from thinwatt_agent.wire import Column, Group, Schema
 
 Indices = NDArray[np.intp]
 
+OF_DESKTOP: Final = ("cpu", "covered", "present", "memory")
+"""What attribution needs to know of a desktop."""
 WHOLE: Final = {"wall": 0, "node": 1}
 """Of several energies of the whole machine the one that covers more of the machine wins (METHOD §1)."""
 
@@ -24,6 +26,24 @@ class SourceKey:
     part: str
     scope: str
     basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class DesktopColumns:
+    """Columns of the desktops on a host, named ``pool/desktop``: offsets inside a device's columns, shape (n,) each.
+
+    ``pools`` are the pools' names in order, ``pool`` the place of each desktop's among them. A desktop without a pool
+    is in the pool "". ``capacity`` is the host's memory × time, None where nobody tells it.
+    """
+
+    names: tuple[str, ...]
+    pools: tuple[str, ...]
+    pool: Indices
+    cpu: Indices
+    covered: Indices
+    present: Indices
+    memory: Indices
+    capacity: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +68,7 @@ class GroupLayout:
     cpu: int | None
     cpu_capacity: int | None
     load_covered: int | None
+    desktops: DesktopColumns | None
 
     @property
     def stop(self) -> int:
@@ -112,7 +133,26 @@ def _group(group: Group, start: int) -> GroupLayout:
         cpu=find.get(("load", "cpu", "", "")),
         cpu_capacity=find.get(("load", "cpu_capacity", "", "")),
         load_covered=find.get(("load", "covered", "", "")),
+        desktops=_desktops(group),
     )
+
+
+def _desktops(group: Group) -> DesktopColumns | None:
+    """Return the columns of the desktops of which all are told; None where there are none."""
+    counters = [(i, c) for i, c in enumerate(group.columns) if c.kind == "counter"]
+    of: dict[str, dict[str, int]] = {}
+    for i, c in counters:
+        if c.consumer and not c.part and c.quantity in OF_DESKTOP:
+            of.setdefault(c.consumer, {}).setdefault(c.quantity, i)
+    whole = {name: at for name, at in sorted(of.items()) if at.keys() >= set(OF_DESKTOP)}
+    if not whole:
+        return None
+    pool_of = [name.rpartition("/")[0] for name in whole]
+    pools = tuple(sorted(set(pool_of)))
+    columns = {q: np.array([at[q] for at in whole.values()], np.intp) for q in OF_DESKTOP}
+    capacity = next((i for i, c in counters if c.quantity == "memory_capacity" and not c.part and not c.consumer), None)
+    places = np.array([pools.index(pool) for pool in pool_of], np.intp)
+    return DesktopColumns(tuple(whole), pools, places, capacity=capacity, **columns)
 
 
 def _is_component(column: Column) -> bool:

@@ -63,7 +63,7 @@ class Collector:
         self._allow = AllowList(config.agents)
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
         intensity = table.load({"zone": config.zone})
-        self._step = Step(self._ledger, DeviceTable.packaged().of, intensity)
+        self._step = Step(self._ledger, DeviceTable.packaged().of, intensity, config.policy)
         self._books = LedgerBooks(self._ledger, self._step)
         access = Access(Tokens(config.tokens), config.anonymous)
         self.api = create_api(Setting(self, self._books, intensity, access, config.clocks))

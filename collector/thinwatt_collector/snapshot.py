@@ -35,6 +35,7 @@ AGGREGATES: Final = {
 PER_DEVICE: Final = {
     Booked.DEVICE_ENERGY: "thinwatt_device_energy_joules_total",
     Booked.SOURCE_ENERGY: "thinwatt_source_energy_joules_total",
+    Booked.SHARED: "thinwatt_shared_energy_joules_total",
     Booked.DEVICE_COVERED: "thinwatt_device_covered_seconds_total",
     Booked.DEVICE_GAP: "thinwatt_device_gap_seconds_total",
 }

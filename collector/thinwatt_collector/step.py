@@ -16,6 +16,7 @@ from thinwatt_collector.booking import Booking, Intensity
 from thinwatt_collector.decode import Rejected
 from thinwatt_collector.fleet import Fleet, ModelOf
 from thinwatt_collector.ledger import Ledger
+from thinwatt_collector.models.attribution import DEFAULT, Policy
 from thinwatt_collector.receive import Message
 from thinwatt_collector.tallies import Reply, Tallies, refusal
 
@@ -23,10 +24,10 @@ from thinwatt_collector.tallies import Reply, Tallies, refusal
 class Step:
     """The collector's state machine between socket and ledger. One thread."""
 
-    def __init__(self, ledger: Ledger, model_of: ModelOf, intensity: Intensity) -> None:
+    def __init__(self, ledger: Ledger, model_of: ModelOf, intensity: Intensity, policy: Policy = DEFAULT) -> None:
         self.ledger = ledger
         self._model_of = model_of
-        self._intensity = intensity
+        self._intensity, self._policy = intensity, policy
         self._hellos: dict[str, wire.Hello] = {}
         self._schemas: dict[bytes, wire.Schema] = {}
         self.fleet = Fleet(ledger.dimensions(), model_of, intensity.method)
@@ -82,7 +83,7 @@ class Step:
         frames, self._frames = self._frames, []
         events, self._events = self._events, []
         self.uncommitted_bytes, self.oldest_uncommitted = 0, None
-        return Booking(self.fleet, self.ledger, self._intensity, self.tallies, now).run(frames, events)
+        return Booking(self.fleet, self.ledger, self._intensity, self.tallies, now, self._policy).run(frames, events)
 
     def rebuild(self) -> None:
         """Throw the fleet away and read it from the ledger again: after a commit that failed or may have happened.

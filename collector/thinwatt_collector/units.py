@@ -36,6 +36,8 @@ COHERENT: Final = {
     "g": ("a mass", "106 kg"),
     "g/J": ("a carbon intensity", "0.0461 kg/kWh"),
     "B": ("an amount of memory", "64 MiB"),
+    "g/m^2": ("a mass by area", "0.0197 kg/mm^2"),
+    "B/m^2": ("a density of memory", "1.24 GB/cm^2"),
     "1": ("a ratio", "35 %"),
 }
 """Unit inside → what it measures and how somebody may write it."""
@@ -46,7 +48,7 @@ _NUMBER = r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
 _NUMBER_UNIT = re.compile(_NUMBER + r"\s*(?P<unit>[A-Za-z%µμ][\w%µμ/*^ ]{0,39})?")
 NOT_POWER: Final = frozenset({"VA", "kVA", "mVA", "MVA"})
 """Apparent power, which pint takes for power: the rating of a UPS is not what flows through it."""
-_PINT_NAME = {"B": "byte", "1": "dimensionless"}
+_PINT_NAME = {"B": "byte", "B/m^2": "byte/m^2", "1": "dimensionless"}
 
 
 class UnitError(ValueError):

@@ -16,6 +16,7 @@ from thinwatt_agent import wire
 from thinwatt_agent.wire import Column, Group, Schema
 from thinwatt_collector.labels import Family
 from thinwatt_collector.ledger import Ledger
+from thinwatt_collector.models.attribution import Policy
 from thinwatt_collector.models.devices import DeviceModel
 from thinwatt_collector.receive import Message
 from thinwatt_collector.step import Step
@@ -97,14 +98,14 @@ class Sender:
 class Bench:
     """A step on a ledger; what it answers and what it booked, in plain words."""
 
-    def __init__(self, ledger: Ledger | None = None, model: DeviceModel = HOST) -> None:
+    def __init__(self, ledger: Ledger | None = None, model: DeviceModel = HOST, policy: Policy = "reservation") -> None:
         self.ledger: Any = ledger or MemoryLedger()
-        self.model = model
+        self.model, self.policy = model, policy
         self.now = NOW
         self.restart()
 
     def restart(self) -> None:
-        self.step = Step(self.ledger, lambda kind, name: self.model, Carbon())
+        self.step = Step(self.ledger, lambda kind, name: self.model, Carbon(), self.policy)
 
     def hello(self, sender: Sender, machine: Mapping[str, Any] | None = None) -> list[Reply]:
         return self.step.take([Message(b"\0route", sender.name, sender.hello(machine), self.now)])

@@ -10,12 +10,14 @@ import pytest
 from thinwatt_collector import data
 from thinwatt_collector.data import DataError, rows
 from thinwatt_collector.factors.table import COLUMNS as ELECTRICITY
-from thinwatt_collector.inventory import profiles
+from thinwatt_collector.inventory import making, profiles
 from thinwatt_collector.models import devices
 from thinwatt_collector.models.devices import DeviceTable, supply
 
 DEVICES = ("class", "model", "quantity")
 TABLES: dict[str, tuple[tuple[str, ...], str | dict[str, str]]] = {
+    "components": (("component", "quantity"), dict(making.COMPONENTS)),
+    "making": (("class", "quantity"), dict(making.DEFAULTS)),
     "devices": (DEVICES, dict(devices.UNITS)),
     "electricity": (ELECTRICITY, "g/J"),
     "supplies": (("kind", "level", "load"), "1"),
@@ -36,7 +38,8 @@ def test_every_number_is_cited_and_has_a_spread(name: str) -> None:
     assert table
     for row in table:
         assert np.isfinite(row.value), row.place
-        assert 0.0 < row.uncertainty < 0.6, f"{row.place}: nobody knows a number exactly, or so badly"
+        # The making of servers of any kind together is the least known of all: a factor of 1.8.
+        assert 0.0 < row.uncertainty < 0.65, f"{row.place}: nobody knows a number exactly, or so badly"
         assert len(row.source) > 20, f"{row.place}: {row.source!r} does not lead anyone to the number"
         assert row.valid_from.year >= 2000, row.place
 

@@ -77,18 +77,19 @@ class Power:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """Any other counter; ``scale`` turns its readings into ``unit``."""
+    """Any other counter; ``scale`` turns its readings into ``unit``; ``consumer`` is the desktop that it is of."""
 
     quantity: str
     unit: str
     part: str = ""
     scale: float = 1.0
     source: str = ""
+    consumer: str = ""
 
     @property
     def key(self) -> str:
         """The counter's name on this machine."""
-        return f"{self.quantity} {self.part}"
+        return f"{self.quantity} {self.part}" + (f" {self.consumer}" if self.consumer else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +116,33 @@ class Held:
     part: str = ""
     awake: bool = False
     source: str = ""
+    consumer: str = ""
 
     @property
     def key(self) -> str:
         """The integral's name on this machine."""
-        return f"{self.quantity} {self.part}"
+        return f"{self.quantity} {self.part}" + (f" {self.consumer}" if self.consumer else "")
 
 
 Spec = Energy | Power | Count | Gauge | Held
 Values = Sequence[float | None]
+
+
+def desktop_specs(name: str) -> tuple[Spec, ...]:
+    """Return what any source says of a desktop ``pool/name``: what it used, what is reserved for it, who is at it.
+
+    CPU time begins anew with the desktop. ``covered`` is the time for which it could be read, ``present`` that for
+    which it was there: a failed read is no idle desktop. Values come in the order of the specs.
+    """
+    held = (
+        ("covered", "s"),
+        ("present", "s"),
+        ("memory", "B s"),
+        ("vcpus", "s"),
+        ("active", "s"),
+        ("disconnected", "s"),
+    )
+    return (Count("cpu", "s", consumer=name), *(Held(q, unit, awake=True, consumer=name) for q, unit in held))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,10 @@
 Its load is a mean and three waves whose periods are a day, an hour and ten minutes, with shares and phases drawn from
 its name; its power is linear in the load; its energy is the integral, computed and never summed. It is read as meters
 are: as a 32-bit register of 2⁻¹⁶ J, which wraps, or as a power.
+
+A host may carry desktops. Each has a fixed share of the host's load while it is there; it comes and goes, and starts
+from 0 each time. Those that roam are on the host of side 0 in one period and on that of side 1 in the next, under one
+name: they migrate.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from thinwatt_agent.counters import Instant
-from thinwatt_agent.sources import Count, Energy, Gauge, Held, Option, Power, Read, Spec, Values, option
+from thinwatt_agent.sources import Count, Energy, Gauge, Held, Option, Power, Read, Spec, Values, desktop_specs, option
 
 ENABLED = False
 ABSENT = "never: it is made up"
@@ -28,10 +32,25 @@ OPTIONS = (
     Option("memory", 0, "memory; 0: by class", "B"),
     Option("idle", 0.0, "power at no load; 0: by class", "W"),
     Option("peak", 0.0, "power at full load; 0: by class", "W"),
+    Option("desktops", 0, "desktops that it carries"),
+    Option("pools", "teaching, staff", "their pools, with commas: desktops take turns"),
+    Option("roaming", 0, "desktops of a pool 'roaming' that are now here and now on the host of the other side"),
+    Option("side", 0, "0 or 1: of the two hosts between which they roam"),
 )
 PERIODS: Final = (86_400.0, 3_600.0, 600.0)
 UNIT: Final = 2.0**-16
 RANGE: Final = 2**32
+NOT_THERE: Final = float("nan")
+HYPERVISOR: Final = 0.05
+"""Of a host's load, its own part."""
+RESERVED: Final = 0.8
+"""Of a host's memory, when all desktops are there."""
+VCPUS: Final = 4.0
+ROAMS: Final = 1_800.0
+"""How long a desktop stays before it migrates [s]."""
+ACTIVE: Final = 0.6
+LEFT: Final = 0.15
+"""Of a desktop's stay: with somebody at it, and left running."""
 # Made up, like all of it: CPUs, memory [GiB], idle and peak power [W].
 CLASSES: Final = {
     "host": (64, 512, 180.0, 420.0),
@@ -83,7 +102,8 @@ def machine(options: Mapping[str, Any]) -> Machine:
     Raises:
         ValueError: An option can't be; the text says which.
     """
-    return _machine(*(option(options, OPTIONS, o.key) for o in OPTIONS if o.key != "meter"))
+    keys = ("name", "class", "cpus", "memory", "idle", "peak")
+    return _machine(*(option(options, OPTIONS, key) for key in keys))
 
 
 @lru_cache(maxsize=1024)
@@ -107,9 +127,55 @@ def describe(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"class": class_, "model": f"made-up {class_}", "cores": made_up.cpus, "memory_bytes": made_up.memory}
 
 
+@dataclass(frozen=True, slots=True)
+class Desktop:
+    """A made-up desktop: there for ``stay`` [s] of every ``period`` [s] from ``phase`` on, with a share of the load."""
+
+    name: str
+    share: float
+    period: float
+    stay: float
+    phase: float
+
+    def since(self, t: float) -> float | None:
+        """Return when it came, if it is there at ``t`` [s of boottime]."""
+        begun = floor((t - self.phase) / self.period) * self.period + self.phase
+        return max(begun, 0.0) if t - begun < self.stay else None
+
+    def session(self, t: float) -> tuple[bool, bool]:
+        """Return whether somebody is at it, and whether somebody left it running: at first the one, then the other."""
+        begun = self.since(t)
+        done = 1.0 if begun is None else (t - begun) / self.stay
+        return done < ACTIVE, ACTIVE <= done < ACTIVE + LEFT
+
+
+def desktops(options: Mapping[str, Any]) -> list[Desktop]:
+    """Return the desktops of the machine of these options.
+
+    Raises:
+        ValueError: An option can't be; the text says which.
+    """
+    count, roaming = (int(option(options, OPTIONS, key)) for key in ("desktops", "roaming"))
+    pools = [p for p in (p.strip() for p in option(options, OPTIONS, "pools").split(",")) if p]
+    side = option(options, OPTIONS, "side")
+    if count < 0 or roaming < 0 or side not in (0, 1) or not pools:
+        raise ValueError(
+            "fake.desktops and fake.roaming are counts, fake.side is 0 or 1, fake.pools names one at least"
+        )
+    name, all_of_it = option(options, OPTIONS, "name"), (1.0 - HYPERVISOR) / max(count + roaming, 1)
+    found = []
+    for i in range(count):
+        drawn = [b / 255 for b in hashlib.blake2b(f"thinwatt desktop {name} {i}".encode(), digest_size=3).digest()]
+        period = 3_600.0 * (2.0 + 6.0 * drawn[0])
+        stay = period * (0.7 + 0.3 * drawn[1])
+        found.append(Desktop(f"{pools[i % len(pools)]}/{name}-{i:03d}", all_of_it, period, stay, period * drawn[2]))
+    roams = (Desktop(f"roaming/{i:03d}", all_of_it, 2 * ROAMS, ROAMS, ROAMS * side) for i in range(roaming))
+    return [*found, *roams]
+
+
 def probe(root: Path, options: Mapping[str, Any]) -> Read | None:  # noqa: ARG001 - the sources' common form
     """Return its meter, and the load that goes with it under the name of the source ``load``."""
-    made_up = machine(options)
+    made_up, carried = machine(options), desktops(options)
     meter = option(options, OPTIONS, "meter")
     if meter not in ("counter", "gauge"):
         raise ValueError(f"fake.meter is {meter!r}; counter and gauge are possible")
@@ -124,9 +190,24 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:  # noqa: ARG00
         t = now.boottime * 1e-9
         metered = floor(made_up.joules(t) / UNIT) % RANGE if meter == "counter" else made_up.watts(t)
         busy, used = made_up.cpus * made_up.load_seconds(t), made_up.memory * (0.2 + 0.6 * made_up.load(t))
-        return [metered, busy, made_up.cpus, 1.0, made_up.cpus, used, made_up.memory]
+        machine = [metered, busy, made_up.cpus, 1.0, made_up.cpus, used, made_up.memory]
+        return (
+            machine + ([made_up.memory] if carried else []) + [v for d in carried for v in _of_desktop(d, made_up, t)]
+        )
 
-    return Read((energy, *LOAD), read)
+    specs = (energy, *LOAD)
+    if carried:
+        specs += (Held("memory_capacity", "B s", awake=True), *(s for d in carried for s in desktop_specs(d.name)))
+    return Read(specs, read)
+
+
+def _of_desktop(desktop: Desktop, host: Machine, t: float) -> list[float]:
+    begun = desktop.since(t)
+    if begun is None:
+        return [NOT_THERE, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    used = desktop.share * host.cpus * (host.load_seconds(t) - host.load_seconds(begun))
+    active, left = desktop.session(t)
+    return [used, 1.0, 1.0, RESERVED * host.memory * desktop.share, VCPUS, float(active), float(left)]
 
 
 LOAD: Final[tuple[Spec, ...]] = (

@@ -1,4 +1,4 @@
-"""``thinwatt-collector inventory check | example | estimate``: reads its arguments, writes what the others found."""
+"""``thinwatt-collector inventory …``: reads its arguments, writes what the others found."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thinwatt_collector.inventory.messages import Problem
+    from thinwatt_collector.inventory.tables import Inventory
 
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  # has no public name
 
@@ -24,13 +25,20 @@ def register(commands: Commands) -> None:
         ("check", "find what is wrong in a folder, and say what to write", _check),
         ("example", "write a small inventory with every column explained", _example),
         ("estimate", "kWh, EUR and kgCO2e of a year from the inventory alone, and what to connect next", _estimate),
+        ("making", "kgCO2e of making the devices: what a period bears, and what was bought in it", _making),
     ):
         command = inner.add_parser(name, help=told, description=told)
         command.set_defaults(do=do)
         command.add_argument("folder", type=Path)
         if name != "example":
             command.add_argument("--json", action="store_true", help="for programs")
+        if name in ("check", "estimate"):
             command.add_argument("--day", type=date.fromisoformat, help="as of this day, 2025-01-31; else today")
+        if name == "making":
+            command.add_argument(
+                "--begin", type=date.fromisoformat, help="first day, 2025-01-01; else a year before end"
+            )
+            command.add_argument("--end", type=date.fromisoformat, help="first day no more of it; else today")
 
 
 def _say(text: str) -> None:
@@ -75,16 +83,36 @@ def _plain(problem: Problem) -> dict[str, Any]:
     return {**where, "severity": problem.severity, "what": problem.what(), "remedy": problem.remedy()}
 
 
+def _making(options: argparse.Namespace) -> int:
+    from thinwatt_collector.inventory.making import views
+    from thinwatt_collector.inventory.making_page import document, page
+
+    end: date = options.end or datetime.now(UTC).date()
+    begin: date = options.begin or date(end.year - 1, end.month, min(end.day, 28))
+    if end <= begin:
+        sys.stderr.write(f"thinwatt-collector: --end {end} is not behind --begin {begin}\n")
+        return 2
+    found = views(_inventory(options.folder)[0], begin, end)
+    _say(json.dumps(document(found, begin, end), indent=1) if options.json else page(found, begin, end))
+    return 0
+
+
+def _inventory(folder: Path) -> tuple[Inventory, list[Problem]]:
+    from thinwatt_collector.inventory.tables import load
+
+    inventory, problems = load(folder)
+    if unread := [problem for problem in problems if problem.id == "folder"]:
+        raise FileNotFoundError(f"{folder}: {unread[0].what()}; {unread[0].remedy()}")
+    return inventory, problems
+
+
 def _estimate(options: argparse.Namespace) -> int:
     from thinwatt_collector.inventory.campus import campus
     from thinwatt_collector.inventory.check import whole
     from thinwatt_collector.inventory.page import counted, document, page
-    from thinwatt_collector.inventory.tables import load
 
     day = _day(options)
-    inventory, problems = load(options.folder)
-    if unread := [problem for problem in problems if problem.id == "folder"]:
-        raise FileNotFoundError(f"{options.folder}: {unread[0].what()}; {unread[0].remedy()}")
+    inventory, problems = _inventory(options.folder)
     errors = _errors([*problems, *whole(inventory, day)])
     found = campus(inventory, day)
     if options.json:

@@ -54,6 +54,13 @@ FRENCH: Final = {
     "arret": "off",
     "duree_de_vie": "lifetime",
     "fabrication": "embodied",
+    "processeurs": "processors",
+    "puce": "die",
+    "memoire": "memory",
+    "barrettes": "modules",
+    "alimentations": "supplies",
+    "poids_alimentation": "supply_weight",
+    "boitier": "case",
 }
 """Names of tables and columns as a French spreadsheet may have them."""
 

@@ -17,7 +17,9 @@ from thinwatt_collector.models.power import LOAD_KNOTS, piecewise
 from thinwatt_collector.units import Ratio, Watts
 
 QUANTITIES: Final = MappingProxyType(
-    dict.fromkeys(("active", "idle", "sleep", "on", "load", "each", "room", "declared", "default_common", "pue"), "1")
+    dict.fromkeys(
+        ("active", "idle", "sleep", "on", "load", "each", "room", "fault", "declared", "default_common", "pue"), "1"
+    )
 )
 
 

@@ -123,6 +123,20 @@ def _of(table: str, needed: bool = False) -> Column:
 
 
 _COUNT: Final = Column(number("number of devices", 1, 1e6, whole=True), "25", "how many alike; empty: 1")
+_PARTS: Final = {
+    "processors": Column(number("number of processors", 1, 16, whole=True), "2", "of a server without a sheet"),
+    "die": Column(
+        number("area", 1.0, 5000.0, "mm2"), "523", "silicon of one processor [mm2]; with memory: counts parts"
+    ),
+    "memory": Column(number("memory", 1.0, 1e5, "GB"), "384", "all of it [GB]"),
+    "modules": Column(number("number of modules", 1, 256, whole=True), "12", "of memory"),
+    "ssds": Column(number("number of disks", 0, 1000, whole=True), "2", "solid-state disks"),
+    "ssd": Column(number("size", 1.0, 1e6, "GB"), "960", "size of one [GB]"),
+    "hdds": Column(number("number of disks", 0, 1000, whole=True), "0", "hard disks"),
+    "supplies": Column(number("number of supplies", 1, 16, whole=True), "2", "power supplies"),
+    "supply_weight": Column(number("weight", 0.1, 50.0, "kg"), "3", "weight of one [kg]"),
+    "case": Column(choice("rack", "blade"), "rack", "rack or blade"),
+}
 COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = MappingProxyType(
     {
         "establishments": {"name": _NAME, **_DATES},
@@ -143,6 +157,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = MappingProxyType(
             **{s: Column(number("power", 0.0, 5000.0, "W"), "5.2", f"{s} at the wall [W]") for s in STATES},
             "embodied": Column(number("mass", 0.0, 1e5, "kg"), "106", "making, transport, end of life [kgCO2e]"),
             "lifetime": Column(number("lifetime", 0.5, 30.0, "years"), "7", "years it is meant to serve"),
+            **_PARTS,
         },
         "hosts": {
             "name": _NAME,

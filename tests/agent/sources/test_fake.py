@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,59 @@ def test_options_that_cannot_be_are_named(options: dict[str, Any], told: str) ->
 def test_two_intervals_of_it_add_up() -> None:
     whole = fake.true_joules({}, 5.0, 3 * DAY)
     assert fake.true_joules({}, 5.0, DAY) + fake.true_joules({}, DAY, 3 * DAY) == pytest.approx(whole, rel=1e-12)
+
+
+HOST = {"name": "vdi-1", "class": "host", "desktops": 7, "roaming": 2, "pools": "tp, staff"}
+
+
+def carried(options: dict[str, Any], times: list[float]) -> dict[str, dict[str, float]]:
+    """What the columns of each desktop say at the end."""
+    sampler = Sampler(Path("/"), SamplerOptions(sources={"fake": {"enabled": True, **options}}))
+    row: list[float] = []
+    for t in times:
+        row = sampler.sample(at(t))
+    found: dict[str, dict[str, float]] = {}
+    for column, value in zip(sampler.schema.groups[0].columns, row, strict=True):
+        if column.consumer:
+            found.setdefault(column.consumer, {})[column.quantity] = value
+    return found
+
+
+def test_desktops_come_go_and_use_their_share_of_the_load() -> None:
+    times = [10.0 * i for i in range(8641)]
+    found = carried(HOST, times)
+    assert {name.partition("/")[0] for name in found} == {"tp", "staff", "roaming"}
+    busy = fake.machine(HOST).cpus * (fake.machine(HOST).load_seconds(86_400.0) - fake.machine(HOST).load_seconds(0.0))
+    assert 0.5 * busy < sum(d["cpu"] for d in found.values()) < 0.95 * busy
+    for name, of in found.items():
+        assert 0 < of["present"] < 86_400.0, name
+        assert of["covered"] == of["present"]
+        assert of["vcpus"] == pytest.approx(4 * of["present"])
+        assert of["active"] + of["disconnected"] <= of["present"] + 1e-6
+
+
+def test_a_restart_begins_from_0_and_loses_less_than_an_interval() -> None:
+    desktop = fake.desktops(HOST)[0]
+    host, times = fake.machine(HOST), [10.0 * i for i in range(8641)]
+    used = carried(HOST, times)[desktop.name]["cpu"]
+    there = sum(
+        desktop.share * host.cpus * (host.load_seconds(b) - host.load_seconds(a))
+        for a, b in pairwise(times)
+        if desktop.since(a) is not None and desktop.since(b) == desktop.since(a)
+    )
+    # What it used before the first reading of each stay, two readings at most, nobody has seen.
+    stays = 86_400.0 / desktop.period + 1
+    assert there * (1 + 1e-9) >= used >= there - stays * 20.0 * desktop.share * host.cpus
+
+
+def test_those_that_roam_are_on_one_host_at_a_time() -> None:
+    here, there = (fake.desktops(HOST | {"side": side})[-1] for side in (0, 1))
+    assert here.name == there.name == "roaming/001"
+    for t in range(0, 20_000, 7):
+        assert (here.since(float(t)) is None) != (there.since(float(t)) is None)
+
+
+@pytest.mark.parametrize("wrong", [{"desktops": -1}, {"side": 2}, {"pools": " , "}, {"roaming": -3}])
+def test_desktops_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"fake\."):
+        fake.desktops(HOST | wrong)

@@ -17,7 +17,7 @@ import pint
 import pytest
 
 from thinwatt_collector import units
-from thinwatt_collector.models import carbon, contention, devices, energy, power
+from thinwatt_collector.models import attribution, carbon, contention, devices, embodied, energy, power
 
 Q = units.registry().Quantity
 Result = Callable[[Any], Any]
@@ -57,6 +57,16 @@ def delta(result: Any) -> Any:
     return result.delta
 
 
+def shared(energy_of_host: Any, floor: Any, cpu: Any, host_cpu: Any, reserved: Any, capacity: Any) -> Any:
+    """Attribute by every policy; the lines must add up in one unit."""
+    there = attribution.Desktops(cpu, host_cpu, reserved, capacity, q([[900.0, 60.0]], "s"))
+    policies: tuple[attribution.Policy, ...] = ("reservation", "activity", "equal", "marginal")
+    found = [attribution.attribute(energy_of_host, floor, there, policy) for policy in policies]
+    return sum(f.desktops.sum(axis=-1) + f.idle + f.overhead + f.unattributed for f in found)
+
+
+LIVES = q([300.0], "kg"), q([24.0], "kg"), q([5.0], "year"), q([3.0], "year")
+WHEN = q([0.0, 1.0], "year"), q([5.0, 5.0], "year"), q(2.0, "year"), q(3.0, "year")
 CASES: list[tuple[Callable[..., Any], tuple[Any, ...], Result, str]] = [
     (energy.trapezoid, (T, P, q(30.0, "s")), first, "J"),
     (energy.trapezoid, (T, P, q(30.0, "s")), second, "s"),
@@ -82,8 +92,27 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...], Result, str]] = [
         whole,
         "g",
     ),
+    (
+        shared,
+        (
+            *(q([4.0], "kWh"), q([1.0], "kWh"), q([[90.0, np.nan]], "s"), q([100.0], "s")),
+            *(q([[8.0, 8.0]], "GB*h"), q([64.0], "GB*h")),
+        ),
+        whole,
+        "J",
+    ),
+    (embodied.declared, (q([150.0], "kg"), q([0.29], "")), whole, "g"),
+    (embodied.part, (q([523.0], "mm^2"), q([0.0197], "kg/mm^2"), q([9.14], "kg"), q([2.0], "")), whole, "g"),
+    (embodied.amortised, (q([106.0, 300.0], "kg"), *WHEN), whole, "g"),
+    (embodied.purchased, (q([106.0, 300.0], "kg"), WHEN[0], *WHEN[2:]), whole, "g"),
+    (embodied.beyond, (*WHEN[:2], q(9.0, "year")), whole, "s"),
+    (embodied.second_life, LIVES, first, "g"),
+    (embodied.second_life, LIVES, second, "g"),
+    (embodied.sci, (q([1.0], "kWh"), q([46.1], "g/kWh"), q([16.0], "kg"), q([5400.0], "")), whole, "g"),
     (contention.waiting_share, (q(2000.0, "ms"), q(20.0, "s")), whole, ""),
 ]
+ELSEWHERE = {attribution.attribute}
+"""Tried by a function of ours."""
 NOT_A_QUANTITY = {energy.slots, devices.model_of, devices.supply}
 """What answers with slot numbers or rows of a table."""
 
@@ -126,7 +155,7 @@ def test_the_numbers_are_those_of_plain_floats() -> None:
     assert hours.delta.m_as("kWh") == pytest.approx([0.5, 0.5])
 
 
-MODULES: tuple[ModuleType, ...] = (energy, power, carbon, contention, devices)
+MODULES: tuple[ModuleType, ...] = (attribution, carbon, contention, devices, embodied, energy, power)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -136,7 +165,7 @@ def test_every_model_is_tried(module: ModuleType) -> None:
         for name, f in inspect.getmembers(module, inspect.isfunction)
         if not name.startswith("_") and f.__module__ == module.__name__
     }
-    assert public <= {case[0] for case in CASES} | NOT_A_QUANTITY
+    assert public <= {case[0] for case in CASES} | NOT_A_QUANTITY | ELSEWHERE
 
 
 @pytest.mark.parametrize("module", MODULES)
