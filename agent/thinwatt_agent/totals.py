@@ -126,7 +126,8 @@ class Totals:
     def roles(self) -> dict[object, str]:
         """Return what each register is to the total, for people, by its counter."""
         counting = self.counting()
-        return {leaf.counter: _role(leaf, counting) for leaf in self._leaves}
+        still = {leaf for leaf in self._leaves if self._now and leaf.still(self._now)}
+        return {leaf.counter: _role(leaf, counting, still) for leaf in self._leaves}
 
     def state(self) -> int | None:
         """Return the boottime up to which the total is decided [ns]."""
@@ -139,9 +140,11 @@ class Totals:
             self._root.begin(self._handed)
 
 
-def _role(leaf: Leaf, counting: list[Leaf]) -> str:
+def _role(leaf: Leaf, counting: list[Leaf], still: set[Leaf]) -> str:
     if leaf in counting:
         return "counts"
+    if leaf in still:
+        return "left out: it stands still"
     for other in counting:
         if other.domain == leaf.domain or (_place(other.domain) == _place(leaf.domain) != ""):
             return f"the same as {other.label}"
