@@ -176,7 +176,7 @@ def _unwritable(folder: Path) -> str:
     try:
         Path(tempfile.mkdtemp(prefix=".thinwatt-", dir=there)).rmdir()
     except OSError as error:
-        return f"nothing can be written to {there} ({error.strerror})"
+        return f"nothing can be written to {there.absolute()} ({error.strerror})"
     return ""
 
 
