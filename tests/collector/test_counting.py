@@ -267,7 +267,11 @@ def test_what_stands_beside_the_packages_is_added_in_the_seconds_that_psys_did_n
 
 @pytest.mark.parametrize(
     "case,joules,seconds,base",
-    [("hwmon/amd-energy-alone", 900.0, 20.0, 20.0), ("rapl/psys-over-all", 380.0, 20.0, 0.0), ("rapl/amd", 3000.0, 20.0, 20.0)],
+    [
+        ("hwmon/amd-energy-alone", 900.0, 20.0, 20.0),
+        ("rapl/psys-over-all", 380.0, 20.0, 0.0),
+        ("rapl/amd", 3000.0, 20.0, 20.0),
+    ],
 )
 def test_a_recorded_machine_is_modelled_by_what_its_processors_count(
     case: str, joules: float, seconds: float, base: float
