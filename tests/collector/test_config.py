@@ -159,3 +159,11 @@ def test_lines_gone_doubled_cut_or_moved_are_good_or_told_with_a_line(text: str)
     except ConfigError as error:
         lines = [re.match(rf"{HERE}:(\d+): .", problem) for problem in error.problems]
         assert all(found and 1 <= int(found[1]) <= text.count("\n") + 1 for found in lines), error  # noqa: PT017 - or good
+
+
+def test_each_of_several_keys_outside_their_tables_is_shown_its_place() -> None:
+    with pytest.raises(ConfigError) as found:
+        config.parse('level = "info"\nbind = "x"\n', HERE)
+    first, second = found.value.problems
+    assert "level: this key belongs in the table [log]" in first
+    assert "bind: this key belongs in the table [link]" in second
