@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -369,3 +371,20 @@ def test_lines_gone_doubled_cut_or_moved_are_good_or_told_with_a_line(text: str)
     except ConfigError as error:
         lines = [re.match(rf"{HERE}:(\d+): .", problem) for problem in error.problems]
         assert all(found and 1 <= int(found[1]) <= text.count("\n") + 1 for found in lines), error  # noqa: PT017 - or good
+
+
+def test_each_of_several_keys_outside_their_tables_is_shown_its_place() -> None:
+    with pytest.raises(ConfigError) as found:
+        config.parse('level = "info"\ninterval = "x"\n', HERE)
+    first, second = found.value.problems
+    assert "level: this key belongs in the table [log]" in first
+    assert "interval: this key belongs in the table [agent]" in second
+
+
+def test_reading_a_configuration_loads_no_source_that_it_does_not_name(tmp_path: Path) -> None:
+    """The made-up machine brings OpenSSL along: a quarter of an agent's memory."""
+    file = write(tmp_path, {"agent.toml": COLLECTOR}) / "agent.toml"
+    look = "import sys; from thinwatt_agent import config; from pathlib import Path; config.load(Path(sys.argv[1]));"
+    look += "print([m for m in sys.modules if m in ('hashlib', 'difflib') or m.startswith('thinwatt_agent.sources.')])"
+    done = subprocess.run([sys.executable, "-c", look, file], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

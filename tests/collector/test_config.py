@@ -188,3 +188,11 @@ def test_a_mistake_in_carbon_is_told_with_its_line(text: str, line: int, words: 
         config.parse(text, HERE)
     assert str(caught.value).startswith(f"{HERE}:{line}: ")
     assert words in str(caught.value)
+
+
+def test_each_of_several_keys_outside_their_tables_is_shown_its_place() -> None:
+    with pytest.raises(ConfigError) as found:
+        config.parse('level = "info"\nbind = "x"\n', HERE)
+    first, second = found.value.problems
+    assert "level: this key belongs in the table [log]" in first
+    assert "bind: this key belongs in the table [link]" in second
