@@ -16,7 +16,7 @@ splice reaches back to where it stopped; later, it begins anew. Time that no way
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Final, Protocol
@@ -41,13 +41,17 @@ class Device(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a node had at a tick, and what those of its counters had that had news: joules, covered time [ns]."""
+    """What a node had at a tick: joules, covered time [ns], and what those of its counters had that had news.
+
+    ``ways`` are those that had news, each with the counters that it was made of then.
+    """
 
     at: Instant
     joules: float
     covered: int
     whole: int
     members: Mapping[Leaf | Node, float]
+    ways: Mapping[str, frozenset[Leaf | Node]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +67,10 @@ class Reach:
 class Leaf:
     """One register: what it measures (``domain``), by which driver (lower ``rank`` first), its name for people.
 
-    ``at`` is the last tick at which it had news: it moved, or began. ``start`` is where its unbroken run began, and
-    what it had then [J]; one that stood still from the first on begins where it first moves: sums went on without it.
+    ``at`` is the last tick at which it had news: it moved, or began.
     """
 
-    __slots__ = ("_joules", "_still", "at", "counter", "device", "domain", "label", "max_gap", "rank", "start")
+    __slots__ = ("_joules", "at", "counter", "device", "domain", "label", "max_gap", "rank")
 
     def __init__(
         self, label: str, domain: str, rank: int, counter: EnergyCounter, device: Device, max_gap: int
@@ -79,14 +82,18 @@ class Leaf:
         self.device = device
         self.max_gap = max_gap
         self.at: Instant | None = None
-        self.start: tuple[Instant, float] | None = None
         self._joules = -1.0
-        self._still = False
 
     @property
     def joules(self) -> float:
         """Counted since tick 0 [J]."""
         return self.counter.joules
+
+    @property
+    def start(self) -> tuple[Instant, float] | None:
+        """Where its unbroken run began, and what it had then [J]."""
+        start = self.counter.start
+        return (start[0], start[1] * self.counter.limits.unit) if start else None
 
     @property
     def shown(self) -> float:
@@ -100,16 +107,9 @@ class Leaf:
 
     def update(self, now: Instant, tick: int) -> None:  # noqa: ARG002 - the form of a node
         """See whether it has news; its meter was read."""
-        if not self.reads(now) or self.counter.start is None:
-            return
-        at, counts = self.counter.start
-        if self.start is None or self.start[0].boottime < at.boottime or another_boot(self.start[0], at):
-            self.start, self._still = (at, counts * self.counter.limits.unit), False
-        if self.joules > self._joules or at == now:
-            if self._still:
-                self.start = now, self.joules
+        began = self.counter.start is not None and self.counter.start[0] == now
+        if self.reads(now) and (began or self.joules > self._joules):
             self.at, self._joules = now, self.joules
-        self._still = self.still(now)
 
     def idle(self, now: Instant) -> bool:  # noqa: ARG002 - the form of a node
         """A register by itself is always asked for."""
@@ -120,9 +120,11 @@ class Leaf:
         return self.reads(now) and not self.joules and self.start is not None and self.start[0] != now
 
     def gone(self, now: Instant) -> bool:
-        """Whether its device has been away for longer than what is bridged."""
+        """Whether its device is away and has never counted, or has been away for longer than what is bridged."""
         if self.device.present:
             return False
+        if not self.counter.covered:
+            return True
         last = self.counter.last
         return last is None or another_boot(last.at, now) or elapsed(last.at, now) > self.max_gap
 
@@ -163,7 +165,7 @@ class Node:
 
     def begin(self, at: Instant) -> None:
         """Count from there: another process has counted up to then."""
-        self._looks = [Look(at, 0.0, 0, 0, {})]
+        self._looks = [Look(at, 0.0, 0, 0, {}, {})]
 
     def update(self, now: Instant, tick: int) -> None:
         """Take in what the counters below have after their readings of this tick."""
@@ -174,21 +176,21 @@ class Node:
         for member in self._members():
             member.update(now, tick)
         reached: dict[str, Reach] = {}
-        begun: list[str] = []
+        ways: dict[str, frozenset[Leaf | Node]] = {}
         for name, way in self.ways.items():
             needed = self._needed(way, now)
             if all(member.at == now for member in needed):
-                reach = self._reach(needed, now, name in self.wholes)
+                ways[name] = frozenset(needed)
+                reach = self._reach(name, needed, now)
                 if reach:
                     reached[name] = reach
-                else:
-                    begun.append(name)
         if reached:
             self._take(reached, now)
-        elif begun and not self._awaits(begun):
-            self._begin(Look(now, self.joules, self.covered, self.whole, {}), now)
         news = {member: member.joules for member in self._members() if member.at == now}
-        self._looks.append(Look(now, self.joules, self.covered, self.whole, news))
+        look = Look(now, self.joules, self.covered, self.whole, news, ways)
+        if ways and not reached and not self._awaits(ways):
+            self._begin(look, now)
+        self._looks.append(look)
 
     def _members(self) -> Iterator[Leaf | Node]:
         return (member for way in self.ways.values() for member in way)
@@ -197,10 +199,15 @@ class Node:
         there = tuple(member for member in way if not member.gone(now))
         return tuple(member for member in there if not member.idle(now)) or there or way
 
-    def _reach(self, needed: tuple[Leaf | Node, ...], now: Instant, whole: bool) -> Reach | None:
-        """Return what the node has by these counters, from the last look since which all of them are unbroken."""
+    def _reach(self, name: str, needed: tuple[Leaf | Node, ...], now: Instant) -> Reach | None:
+        """Return what the node has by a way, from the last look at which all its counters had news and were unbroken.
+
+        It does not reach back beyond a look at which the way did without one of them.
+        """
         starts = [member.start for member in needed]
         for back in reversed(self._looks):
+            if name in back.ways and not back.ways[name].issuperset(needed):
+                return None
             since = elapsed(back.at, now)
             rise = 0.0
             for member, start in zip(needed, starts, strict=True):
@@ -214,7 +221,8 @@ class Node:
                     break
             else:
                 if since:
-                    return Reach(back, back.joules + rise, back.covered + since, back.whole + (since if whole else 0))
+                    whole = back.whole + (since if name in self.wholes else 0)
+                    return Reach(back, back.joules + rise, back.covered + since, whole)
         return None
 
     def _take(self, reached: Mapping[str, Reach], now: Instant) -> None:
@@ -235,7 +243,7 @@ class Node:
         if run is None or another_boot(run[0], now) or self.covered - self._begun_covered != elapsed(run[0], now):
             self.start, self._begun_covered = (back.at, back.joules), back.covered
 
-    def _awaits(self, begun: list[str]) -> bool:
+    def _awaits(self, begun: Container[str]) -> bool:
         """Whether another way may still bring what was drawn up to now."""
         others = {member for name, way in self.ways.items() if name not in begun for member in way}
         return any(not others.isdisjoint(look.members) for look in self._looks)

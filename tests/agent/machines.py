@@ -114,73 +114,89 @@ class Machine:
         return found
 
 
+class Maker:
+    """Draws the registers of a machine."""
+
+    def __init__(self, draw: st.DrawFn, ticks: int, faults: Sequence[str]) -> None:
+        self.draw = draw
+        self.ticks = ticks
+        self.faults = faults
+        self.watts: dict[str, tuple[int, ...]] = {}
+        self.registers: list[Register] = []
+        self.dies: dict[str, tuple[str, ...]] = {}
+
+    def powers(self, high: int = 120) -> tuple[int, ...]:
+        """Draw the power of each interval [W]."""
+        return tuple(self.draw(st.lists(st.integers(1, high), min_size=self.ticks - 1, max_size=self.ticks - 1)))
+
+    def add(self, path: tuple[str, ...], part: str, door: str = "intel-rapl", offset: int | None = None) -> None:
+        """Draw what a register does at each tick; one with a given offset is one of several that show one register."""
+        at = self.draw(st.integers(70, 200)) * 10**9 if offset is None else offset
+        states = [FINE] * self.ticks
+        for _ in range(self.draw(st.sampled_from([0, 0, 0, 1, 2]))):
+            first, lasts = (
+                self.draw(st.integers(0, self.ticks - 1)),
+                self.draw(st.sampled_from([1, 1, 2, 3, self.ticks])),
+            )
+            fault = self.draw(st.sampled_from([f for f in self.faults if offset is None or f != "halted"]))
+            states[first : first + lasts] = [fault] * len(states[first : first + lasts])
+        self.registers.append(Register(path, part, door, tuple(states), at))
+
+    def whole(self, s: int, mmio: bool, amd: bool) -> None:
+        """A socket that is one, with or without memory, core and twins."""
+        package = f"package-{s}"
+        self.watts[package] = self.powers()
+        self.add((package,), package)
+        if mmio:
+            self.add((package,), package, "intel-rapl-mmio")
+        if amd:
+            self.add((f"Esocket{s}",), package, "amd")
+        if self.draw(st.booleans()):
+            self.watts[f"{package}/dram"] = self.powers(30)
+            self.add((package, "dram"), f"{package}/dram")
+        if self.draw(st.booleans()):
+            self.watts[f"{package}/core"] = tuple(w - 1 for w in self.watts[package])
+            self.add((package, "core"), f"{package}/core")
+
+    def in_dies(self, s: int, mirrored: bool) -> None:
+        """A socket of two or three dies that show one register, or one each."""
+        package, count = f"package-{s}", self.draw(st.integers(2, 3))
+        names = [f"{package}-die-{d}" for d in range(count)]
+        self.dies[package] = (package,) if mirrored else tuple(names)
+        for part in self.dies[package]:
+            self.watts[part] = self.powers()
+        base = self.draw(st.integers(70, 200)) * 10**9
+        for d, name in enumerate(names):
+            if mirrored:
+                self.add((name,), package, offset=base + self.draw(st.integers(0, 900)))
+            else:
+                self.add((name,), name, offset=(70 + 50 * d) * 10**9)
+
+    def psys(self) -> None:
+        """The platform: all that is there, and something beside."""
+        parts = [part for part in self.watts if not part.endswith("/core")]
+        beside = self.powers(40)
+        self.watts["psys"] = tuple(w + sum(self.watts[p][i] for p in parts) for i, w in enumerate(beside))
+        self.add(("psys",), "psys")
+
+
 @st.composite
-def machines(draw: st.DrawFn, ticks: int = 9) -> Machine:  # noqa: C901  # one draw a part of the machine, in order
+def machines(draw: st.DrawFn, ticks: int = 9) -> Machine:  # one draw a part of the machine, in order
     """Draw a machine of one to three sockets, with or without psys, memory, cores, dies, MMIO twins and amd_energy."""
     live = draw(st.booleans())
-    faults = [f for f in FAULTS if not (live and f == "away")]
-    watts: dict[str, tuple[int, ...]] = {}
-    registers: list[Register] = []
-    dies: dict[str, tuple[str, ...]] = {}
-
-    def powers(low: int = 1, high: int = 120) -> tuple[int, ...]:
-        return tuple(draw(st.lists(st.integers(low, high), min_size=ticks - 1, max_size=ticks - 1)))
-
-    def add(
-        path: tuple[str, ...], part: str, door: str = "intel-rapl", offset: int | None = None, one: bool = False
-    ) -> None:
-        # A register that is shown several times halts everywhere or nowhere.
-        may = [fault for fault in faults if not (one and fault == "halted")]
-        at = draw(st.integers(70, 200)) * 10**9 if offset is None else offset
-        states = [FINE] * ticks
-        for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
-            first = draw(st.integers(0, ticks - 1))
-            for tick in range(first, min(ticks, first + draw(st.sampled_from([1, 1, 2, 3, ticks])))):
-                states[tick] = ""
-            fault = draw(st.sampled_from(may))
-            states = [s or fault for s in states]
-        registers.append(Register(path, part, door, tuple(states), at))
-
-    sockets = draw(st.integers(1, 3))
+    made = Maker(draw, ticks, [fault for fault in FAULTS if not (live and fault == "away")])
     mmio, amd = draw(st.booleans()), draw(st.booleans())
-    for s in range(sockets):
-        package = f"package-{s}"
+    for s in range(draw(st.integers(1, 3))):
         kind = draw(st.sampled_from(["whole", "whole", "mirrored", "several"]))
-        count = draw(st.integers(2, 3))
         if kind == "whole":
-            watts[package] = powers()
-            add((package,), package)
-            if mmio:
-                add((package,), package, "intel-rapl-mmio")
-            if draw(st.booleans()):
-                watts[f"{package}/dram"] = powers(1, 30)
-                add((package, "dram"), f"{package}/dram")
-            if draw(st.booleans()):
-                watts[f"{package}/core"] = tuple(max(w - 1, 0) for w in watts[package])
-                add((package, "core"), f"{package}/core")
-        elif kind == "mirrored":
-            watts[package] = powers()
-            base = draw(st.integers(70, 200)) * 10**9
-            dies[package] = (package,)
-            for d in range(count):
-                add((f"{package}-die-{d}",), package, offset=base + draw(st.integers(0, 900)), one=True)
+            made.whole(s, mmio, amd)
         else:
-            dies[package] = tuple(f"{package}-die-{d}" for d in range(count))
-            for d, die in enumerate(dies[package]):
-                watts[die] = powers()
-                add((die,), die, offset=(70 + 50 * d) * 10**9)
-        if amd and kind == "whole":
-            add((f"Esocket{s}",), package, "amd")
+            made.in_dies(s, kind == "mirrored")
     if draw(st.booleans()):
-        parts = [part for part in watts if not part.endswith("/core")]
-        watts["psys"] = tuple(draw(st.integers(1, 40)) + sum(watts[p][i] for p in parts) for i in range(ticks - 1))
-        add(("psys",), "psys")
-    tops = len({(r.door, r.path[0]) for r in registers if r.door != "amd"})
-    still = tuple(range(tops))
-    orders = [still] * ticks
-    if draw(st.booleans()):
-        orders = [tuple(draw(st.permutations(still))) for _ in range(ticks)]
-    return Machine(tuple(registers), watts, tuple(orders), dies, live)
+        made.psys()
+    still = tuple(range(len({(r.door, r.path[0]) for r in made.registers if r.door != "amd"})))
+    orders = [tuple(draw(st.permutations(still))) for _ in range(ticks)] if draw(st.booleans()) else [still] * ticks
+    return Machine(tuple(made.registers), made.watts, tuple(orders), made.dies, live)
 
 
 def play(machine: Machine, root: Path) -> Iterator[int]:

@@ -138,9 +138,10 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
         return None
     names: dict[Path, File] = {}
     registers = {key: Register(zone, names) for key, zone in zones.items()}
-    if all(isinstance(register.first(), PermissionError) for register in registers.values()):
+    firsts = {key: register.first() for key, register in registers.items()}
+    if all(isinstance(first, PermissionError) for first in firsts.values()):
         raise Denied("energy_uj is for root only since CVE-2020-8694, and stays so for other users", REMEDY, BY_HAND)
-    specs = _specs(zones, float(option(options, OPTIONS, "max_power")))
+    specs = _specs(zones, firsts, float(option(options, OPTIONS, "max_power")))
     lost: set[str] = set()
 
     def read(_: Instant) -> Values:
@@ -189,14 +190,14 @@ def _zones(place: Path, parent: str = "") -> Iterator[Zone]:
             yield from _zones(path)
 
 
-def _specs(zones: Mapping[str, Zone], stated: float) -> tuple[Energy, ...]:
+def _specs(zones: Mapping[str, Zone], firsts: Mapping[str, object], stated: float) -> tuple[Energy, ...]:
     domains = _domains(zones)
     return tuple(
         Energy(
             key=key,
             part=part,
             unit=MICROJOULE,
-            range=number(zone.path / "max_energy_range_uj") or None,
+            range=_range(zone, firsts[key]),
             max_power=stated or max_power(zone),
             scope="component",
             basis="modelled",
@@ -208,6 +209,12 @@ def _specs(zones: Mapping[str, Zone], stated: float) -> tuple[Energy, ...]:
         )
         for (key, zone), part in zip(zones.items(), _parts(list(zones.values())), strict=True)
     )
+
+
+def _range(zone: Zone, first: object) -> int | None:
+    """Return where the register turns over [µJ]; None where it doesn't say, or shows more than it says."""
+    stated = number(zone.path / "max_energy_range_uj")
+    return stated if stated and stated >= max(first if isinstance(first, int) else 0, 1) else None
 
 
 def _domains(zones: Mapping[str, Zone]) -> dict[str, str]:
