@@ -18,6 +18,7 @@ import http.client
 import json
 import os
 import random
+import ssl
 import tempfile
 import time
 import urllib.error
@@ -33,6 +34,7 @@ from urllib.parse import urlsplit
 from thinwatt_agent import __version__
 
 T = TypeVar("T")
+A = TypeVar("A")
 AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers after which the same question may be asked again."""
 CHUNK: Final = 1 << 16
@@ -49,19 +51,29 @@ class FetchError(RuntimeError):
     Attributes:
         again: UTC from when on it may be asked again [s], 0 if it did not say.
         status: HTTP status, 0 where there was none.
+        body: what a refusal said, b"" where nothing.
     """
 
-    def __init__(self, text: str, again: float = 0.0, status: int = 0) -> None:
+    def __init__(self, text: str, again: float = 0.0, status: int = 0, body: bytes = b"") -> None:
         super().__init__(text)
-        self.again, self.status = again, status
+        self.again, self.status, self.body = again, status, body
 
 
 class _FaultError(Exception):
     """One attempt failed, and another may not; ``pause`` [s] is what the server asked for."""
 
-    def __init__(self, text: str, pause: float = 0.0, status: int = 0) -> None:
+    def __init__(self, text: str, pause: float = 0.0, status: int = 0, body: bytes = b"") -> None:
         super().__init__(text)
-        self.pause, self.status = pause, status
+        self.pause, self.status, self.body = pause, status, body
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said: its status, its headers (their names without regard to capitals) and its whole body."""
+
+    status: int
+    headers: email.message.Message
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +123,7 @@ class Fetcher:
         sleep: waits [s].
         now: UTC [s].
         spread: number in [0, 1) that spreads the pauses.
+        tls: whom to trust in the place of the system's authorities.
     """
 
     cache: Path | None = None
@@ -118,6 +131,7 @@ class Fetcher:
     sleep: Callable[[float], None] = time.sleep
     now: Callable[[], float] = time.time
     spread: Callable[[], float] = random.random
+    tls: ssl.SSLContext | None = None
 
     def get(self, url: str, read: Callable[[bytes], T], headers: Mapping[str, str] | None = None) -> T:
         """Return what ``read`` makes of the answer to a GET.
@@ -130,13 +144,30 @@ class Fetcher:
         Raises:
             FetchError: not within our patience, or the server will not.
         """
-        _check(url, headers or {})
+        return self._patiently(url, headers or {}, lambda: self._attempt(url, read, headers or {}))
+
+    def ask(
+        self,
+        url: str,
+        read: Callable[[Answer], T],
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> T:
+        """Return what ``read`` makes of an answer, of which nothing is kept: to a GET, or to a POST of ``body``.
+
+        Everything else is as for :meth:`get`; the question has to be one that may be asked twice.
+        """
+        asked = {"Accept": "application/json", **(headers or {})}
+        return self._patiently(url, headers or {}, lambda: self._read(self._answer(url, asked, body), read))
+
+    def _patiently(self, url: str, headers: Mapping[str, str], attempt_it: Callable[[], T]) -> T:
+        _check(url, headers)
         said, pause = _FaultError("nothing"), 0.0
         for attempt in range(self.patience.attempts):
             if attempt:
                 self.sleep(pause)
             try:
-                return self._attempt(url, read, headers or {})
+                return attempt_it()
             except _FaultError as fault:
                 said = fault
             if said.pause > self.patience.longest:
@@ -145,32 +176,44 @@ class Fetcher:
             pause = min(pause, self.patience.longest)
         again = self.now() + said.pause if said.pause else 0.0
         when = f"; ask again from {datetime.fromtimestamp(again, UTC):%Y-%m-%d %H:%M} UTC on" if again else ""
-        raise FetchError(f"{_shown(url)}: {said}, after {attempt + 1} attempts{when}", again, said.status)
+        raise FetchError(f"{_shown(url)}: {said}, after {attempt + 1} attempts{when}", again, said.status, said.body)
 
     def _attempt(self, url: str, read: Callable[[bytes], T], headers: Mapping[str, str]) -> T:
         kept = self._kept(url)
-        asked = {"User-Agent": f"thinwatt/{__version__}", "Accept": "application/json", **headers}
+        asked = {"Accept": "application/json", **headers}
         if kept:
             asked |= {"If-None-Match": kept[0]}
+        answer = self._answer(url, asked)
+        if answer.status == http.HTTPStatus.NOT_MODIFIED and kept:
+            return self._read_again(url, kept[1], read)
+        found = self._read(answer.body, read)
+        if etag := answer.headers["ETag"]:
+            self._keep(url, etag, answer.body)
+        return found
+
+    def _answer(self, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        asked = {"User-Agent": f"thinwatt/{__version__}", **headers}
         try:
-            etag, body = self._ask(urllib.request.Request(url, headers=asked))  # noqa: S310  # _check has seen the scheme
+            return self._ask(urllib.request.Request(url, body, asked))  # noqa: S310  # _check has seen the scheme
         except urllib.error.HTTPError as error:
             with error:
-                if error.code == http.HTTPStatus.NOT_MODIFIED and kept:
-                    return self._read_again(url, kept[1], read)
+                if error.code == http.HTTPStatus.NOT_MODIFIED and "If-None-Match" in headers:
+                    return Answer(error.code, error.headers, b"")
                 raise self._refused(url, error) from None
         except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLCertVerificationError):  # the next attempt would see the same
+                raise FetchError(f"{_shown(url)}: its certificate is not trusted: {reason.verify_message}") from error
             raise _FaultError(
                 f"no answer ({getattr(error, 'reason', None) or str(error) or type(error).__name__})"
             ) from error
-        found = self._read(body, read)
-        if etag:
-            self._keep(url, etag, body)
-        return found
 
-    def _ask(self, request: urllib.request.Request) -> tuple[str, bytes]:
+    def _ask(self, request: urllib.request.Request) -> Answer:
         here = urlsplit(request.full_url).hostname in LOOPBACK  # never by a proxy, whatever the environment says
-        opener = urllib.request.build_opener(_SameServer, *([urllib.request.ProxyHandler({})] if here else []))
+        handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})] if here else []
+        if self.tls:
+            handlers.append(urllib.request.HTTPSHandler(context=self.tls))
+        opener = urllib.request.build_opener(_SameServer, *handlers)
         ends = time.monotonic() + self.patience.whole
         with opener.open(request, timeout=self.patience.whole) as answer:
             body = bytearray()
@@ -185,11 +228,11 @@ class Fetcher:
             promised = answer.headers["Content-Length"]
             if promised and promised.isdigit() and int(promised) != len(body):
                 raise http.client.IncompleteRead(bytes(body), int(promised) - len(body))
-            return answer.headers["ETag"] or "", bytes(body)
+            return Answer(answer.status, answer.headers, bytes(body))
 
-    def _read(self, body: bytes, read: Callable[[bytes], T]) -> T:
+    def _read(self, answer: A, read: Callable[[A], T]) -> T:
         try:
-            return read(body)
+            return read(answer)
         except ValueError as error:
             raise _FaultError(str(error)) from error
 
@@ -203,14 +246,15 @@ class Fetcher:
 
     def _refused(self, url: str, error: urllib.error.HTTPError) -> Exception:
         try:
-            told = _message(error.read(CHUNK))
+            body = error.read(CHUNK)
         except (OSError, http.client.HTTPException):
-            told = ""
+            body = b""
+        told = _message(body)
         text = f"answer {error.code}{f' ({told})' if told else ''}"
         if error.code in AGAIN:
-            return _FaultError(text, self._asked_pause(error.headers), error.code)
+            return _FaultError(text, self._asked_pause(error.headers), error.code, body)
         remedy = ": is the token right, and does its plan hold this?" if error.code in {401, 402, 403} else ""
-        return FetchError(f"{_shown(url)}: {text}{remedy}", 0.0, error.code)
+        return FetchError(f"{_shown(url)}: {text}{remedy}", 0.0, error.code, body)
 
     def _asked_pause(self, headers: email.message.Message) -> float:
         """Return how long a server wants to be left alone [s]; Retry-After is RFC 9110 §10.2.3."""
@@ -286,7 +330,9 @@ def _message(body: bytes) -> str:
         said = json.loads(body)
     except ValueError:
         return ""
-    for key in ("message", "error", "detail"):
+    if isinstance(said, list):  # GLPI: a code and a sentence
+        return " ".join(": ".join(text for text in said if isinstance(text, str)).split())[:200]
+    for key in ("message", "error", "title", "detail"):
         inner = said.get(key) if isinstance(said, dict) else None
         text = inner.get("message") if isinstance(inner, dict) else inner
         if isinstance(text, str) and text:

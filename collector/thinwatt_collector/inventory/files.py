@@ -41,6 +41,8 @@ FRENCH: Final = {
     "place": "seat",
     "nombre": "count",
     "achat": "purchased",
+    "prix": "price",
+    "numero_de_serie": "serial",
     "date_achat": "purchased",
     "retrait": "retired",
     "tarif": "tariff",
@@ -145,7 +147,8 @@ def _name(written: str) -> str:
     return FRENCH.get(found, found)
 
 
-def _decode(data: bytes, file: str) -> tuple[str, list[Problem]]:
+def decode(data: bytes, file: str) -> tuple[str, list[Problem]]:
+    """Return the text of a file as an office program or a database saved it; lines end in ``\\n``. Any bytes will do."""
     marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
     encoding = marks.get(data[:2], "utf-8-sig")
     for attempt in (encoding, "cp1252"):
@@ -163,23 +166,32 @@ def _lines(text: str) -> str:
 
 
 def parse_csv(data: bytes, file: str) -> Found:
-    """Return the entries of a CSV file, whose name tells the table. Any bytes will do.
+    """Return the entries of a CSV file, whose name tells the table up to its first dot. Any bytes will do.
 
     The delimiter is the one of ``;``, tab and ``,`` that the first line has most of; a line ``sep=;`` above it counts.
     """
-    table = _name(Path(file).stem)
+    table = _name(Path(file).stem.partition(".")[0])
     if table not in TABLES:
         return [], [Problem("table-unknown", file, 1, "", {"value": Path(file).stem, "meant": meant(table, TABLES)})]
-    text, problems = _decode(data, file)
+    text, problems = decode(data, file)
+    delimiter, told = dialect(text)
+    return _entries(rows(text, delimiter, file, problems), table, file, delimiter, told, problems)
+
+
+def dialect(text: str) -> tuple[str, bool]:
+    """Return the delimiter, and whether a line ``sep=;`` above the headings tells it; what is in quotes counts not.
+
+    >>> dialect('"Site, room";Name'), dialect("sep=|")
+    ((';', False), ('|', True))
+    """
     head = text.split("\n", 1)[0]
-    delimiter = max(";\t,", key=head.count)
     if told := re.fullmatch(r"\"?sep=(.)\"?", head.strip(" ")):
-        delimiter = told[1] if told[1] not in '"\n' else ";"
-    return _entries(_rows(text, delimiter, file, problems), table, file, delimiter, bool(told), problems)
+        return (told[1] if told[1] not in '"\n' else ";"), True
+    return max(";\t,", key=re.sub(r'"[^"]*"', "", head).count), False
 
 
-def _rows(text: str, delimiter: str, file: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
-    """Yield first line and cells of every row that is not empty."""
+def rows(text: str, delimiter: str, file: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
+    """Yield first line and cells of every row that is not empty; each cell in one line, without spaces around it."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     line = 1
     try:
@@ -196,7 +208,7 @@ def _tidy(cell: str) -> str:
 
 
 def _entries(
-    rows: Iterator[tuple[int, list[str]]],
+    body: Iterator[tuple[int, list[str]]],
     table: str,
     file: str,
     delimiter: str,
@@ -204,14 +216,14 @@ def _entries(
     problems: list[Problem],
 ) -> Found:
     if told:
-        next(rows, None)
-    line, head = next(rows, (1, []))
+        next(body, None)
+    line, head = next(body, (1, []))
     columns = [_name(cell) for cell in head]
     for i, column in enumerate(columns):
         if column and column in columns[:i]:
             problems.append(Problem("column-double", file, line, column, {}))
     found = []
-    for at, cells in rows:
+    for at, cells in body:
         if len(cells) > len(columns) and any(cells[len(columns) :]):
             fields: dict[str, object] = {"found": len(cells), "wanted": len(columns), "delimiter": delimiter}
             problems.append(Problem("cells-too-many", file, at, "", fields))
@@ -222,7 +234,7 @@ def _entries(
 
 def parse_toml(data: bytes, file: str) -> Found:
     """Return the entries of a TOML file: ``[[rooms]]`` and so on, several tables if you like. Any bytes will do."""
-    text, problems = _decode(data, file)
+    text, problems = decode(data, file)
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:

@@ -121,6 +121,9 @@ _LIFE: Final = {
     "purchased": Column(day, "2023-09-01", "day of purchase; it counts from then on"),
     "retired": Column(day, "2026-06-30", "first day on which it was there no more"),
     "agent": Column(agent, "none", "yes, planned, or none: no agent by design, which is no gap; or gateway/device"),
+    "price": Column(number("price", 0.0, 1e7, "EUR"), "640", "what it cost [EUR]; empty: not known"),
+    "serial": Column(text, "'5CG0123ABC'", "its maker's serial number"),
+    "asset": Column(text, "'1042'", "its number where the site keeps its assets, such as GLPI; an import knows it by this"),
 }
 
 
