@@ -148,7 +148,7 @@ def _name(written: str) -> str:
 
 
 def decode(data: bytes, file: str) -> tuple[str, list[Problem]]:
-    """Return the text of a file as an office program or a database saved it; lines end in ``\\n``. Any bytes will do."""
+    """Return the text of a file as an office program or a database saved it, its lines as Unix ends them."""
     marks = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
     encoding = marks.get(data[:2], "utf-8-sig")
     for attempt in (encoding, "cp1252"):

@@ -123,7 +123,7 @@ _LIFE: Final = {
     "agent": Column(agent, "none", "yes, planned, or none: no agent by design, which is no gap; or gateway/device"),
     "price": Column(number("price", 0.0, 1e7, "EUR"), "640", "what it cost [EUR]; empty: not known"),
     "serial": Column(text, "'5CG0123ABC'", "its maker's serial number"),
-    "asset": Column(text, "'1042'", "its number where the site keeps its assets, such as GLPI; an import knows it by this"),
+    "asset": Column(text, "'1042'", "its number in the site's asset management, such as GLPI"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -80,17 +81,17 @@ def tidy(value: Any) -> str:
     """
     if value is None or isinstance(value, (bool, dict, list)) or value == 0:
         return ""
-    text = str(value)
+    text = unicodedata.normalize("NFC", str(value))
     return " ".join((html.unescape(text) if "&" in text else text).split())
 
 
 def asset(where: str, cells: Mapping[str, Any], month_first: bool = False) -> Asset:
     """Return the asset of some cells by field; a date or price that cannot be read is kept in ``unread``."""
-    told = {name: found for name in FIELDS if (found := tidy(cells.get(name)))}
+    told: dict[str, Any] = {name: found for name in FIELDS if (found := tidy(cells.get(name)))}
     if plain_serial(told.get("serial", "")) == "":
         told.pop("serial", None)
     unread: dict[str, str] = {}
-    days = {}
+    days: dict[str, Any] = {}
     for name in ("bought", "used", "scrapped"):
         try:
             days[name] = day(told.pop(name, ""), month_first)

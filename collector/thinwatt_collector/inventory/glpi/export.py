@@ -104,7 +104,7 @@ def _columns(head: list[str], columns: Mapping[str, str], where: str, mapping: s
             )
         found[name] = at
     for i, cell in enumerate(head):
-        group, dash, last = cell.rpartition(" - ")
+        _, dash, last = cell.rpartition(" - ")
         name = _KNOWN.get(plain(last if dash else cell), "")
         if name and (not dash or name in GROUPED) and name not in found:
             found[name] = i
