@@ -10,6 +10,8 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from thinwatt_collector.inventory.glpi import command as glpi
+
 if TYPE_CHECKING:
     from thinwatt_collector.inventory.messages import Problem
     from thinwatt_collector.inventory.tables import Inventory
@@ -21,6 +23,7 @@ def register(commands: Commands) -> None:
     """Add the command and what stands behind it."""
     text = "what stands where: check it, and estimate a year from it before the first agent"
     inner = commands.add_parser("inventory", help=text, description=text).add_subparsers(required=True, metavar="WHAT")
+    glpi.arguments(inner.add_parser("glpi", help=glpi.TOLD, description=glpi.TOLD))
     for name, told, do in (
         ("check", "find what is wrong in a folder, and say what to write", _check),
         ("example", "write a small inventory with every column explained", _example),

@@ -52,7 +52,7 @@ class Book:
     Attributes:
         tables: of the import's own files, all their lines in order, as they will be written.
         open: lines of machines that hold on the day.
-        names: of machines, their own lines ever, by name and in order.
+        names: of machines, their own lines ever, by table and name and in order.
         ends: last day on which an own line holds, by the ``id`` of its cells.
         first: whether nothing was ever imported.
         later: own lines that begin after the day.
@@ -61,7 +61,7 @@ class Book:
     day: date
     tables: dict[str, list[Cells]]
     open: list[Line] = field(default_factory=list)
-    names: dict[str, list[Cells]] = field(default_factory=dict)
+    names: dict[tuple[str, str], list[Cells]] = field(default_factory=dict)
     ends: dict[int, date] = field(default_factory=dict)
     first: bool = True
     later: int = 0
@@ -99,7 +99,7 @@ class Book:
         ``same``: the machine had lines before; what a person wrote beside it stays.
         """
         since = {} if self.first else {"valid_from": self.day.isoformat()}
-        before = [old for old in self.names.get(cells["name"], ()) if any(old is c for c in self.tables[table])]
+        before = self.names.get((table, cells["name"]), [])
         kept = {k: v for k, v in before[-1].items() if k not in IMPORTED} if same and before else {}
         if before and self.ends[id(before[-1])] >= self.day:  # it began and ended today
             before[-1].clear()
@@ -132,7 +132,7 @@ def _add(book: Book, table: str, record: Record, own: Cells | None, day: date) -
     first, last = record.span
     retired = record.day("retired")
     if own is not None:
-        book.names.setdefault(record.name, []).append(own)
+        book.names.setdefault((table, record.name), []).append(own)
         book.ends[id(own)] = last
     if first <= day <= last and not (retired and retired <= day) and record.day("valid_to") != day:
         cells = {name: str(cell) for name, cell in record.entry.cells.items()} if own is None else own

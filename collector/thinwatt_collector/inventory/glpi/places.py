@@ -104,9 +104,9 @@ def name_places(
             found.several[line["name"]] = counted
     wanted = dict.fromkeys(sorted(line["establishment"] for line in found.added["sites"]))
     found.added["establishments"] = [{"name": name} for name in wanted if name not in known]
-    within_site = {(p.site, p.building): sites[p.site,] for p in places}
+    within_site: dict[Parts, str] = {(p.site, p.building): sites[p.site,] for p in places}
     buildings = _named(inventory, day, "buildings", within_site, "site", found)
-    within_building = {(p.site, p.building, p.room): buildings[p.site, p.building] for p in places}
+    within_building: dict[Parts, str] = {(p.site, p.building, p.room): buildings[p.site, p.building] for p in places}
     rooms = _named(inventory, day, "rooms", within_building, "building", found)
     found.rooms = {p: rooms[p.site, p.building, p.room] for p in places}
     return found

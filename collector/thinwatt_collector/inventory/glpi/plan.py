@@ -17,7 +17,7 @@ from thinwatt_collector.inventory.glpi.mapping import Meanings
 from thinwatt_collector.inventory.glpi.places import Gazetteer, name_places
 from thinwatt_collector.inventory.glpi.wishes import FOUND_BY, Left, Wish, Wishes, told_apart, wishes
 from thinwatt_collector.inventory.messages import Problem
-from thinwatt_collector.inventory.tables import Inventory, records
+from thinwatt_collector.inventory.tables import records
 
 Kind = Literal[
     "new", "back", "replaced", "moved", "changed", "renamed", "stocked", "scrapped", "gone", "corrected", "yours"
@@ -53,6 +53,7 @@ class Plan:
         known: lines that held before it, of the import's own.
         near: names that may be two of one thing, once it is written.
         errors: what ``check`` would then call an error, and how many of them there are already (``errors_before``).
+        taken: what an unknown state is taken as.
         nowhere: machines in use without a location; stood_in: with the day of use for that of purchase.
         unread: field and text of cells that cannot be read, each with how many.
         away: machines in stock, and scrapped.
@@ -74,6 +75,7 @@ class Plan:
     near: list[Problem] = field(default_factory=list)
     errors: list[Problem] = field(default_factory=list)
     errors_before: int = 0
+    taken: str = "use"
     nowhere: int = 0
     stood_in: int = 0
     unread: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -101,6 +103,7 @@ def plan(read: Read, meanings: Meanings, others: Sequence[Entry], day: date) -> 
     stands = [(wish.place, wish.establishment) for wish in in_use if wish.place]
     found = Plan(day, read, wished, name_places(stands, inventory, day, meanings.establishment))
     found.first, found.later, found.in_use = book.first, book.later, len(in_use)
+    found.taken = meanings.unknown_state
     found.known = sum(line.own for line in book.open)
     found.nowhere = sum(wish.place is None for wish in in_use)
     found.stood_in = sum(wish.stood_in and wish.bought is not None for wish in in_use)
@@ -125,23 +128,25 @@ def plan(read: Read, meanings: Meanings, others: Sequence[Entry], day: date) -> 
 def _machines(found: Plan, book: Book) -> None:
     """Go through the wishes: what is known again, what is new, and what is gone."""
     at = _known_again(found.wishes, book.open)
+    ever = {name for _, name in book.names}
     lines = {id(line) for line in at.values()}
     names = _names(found, at)
     for wish in found.wishes.wished:
-        line = at.get(id(wish))
+        known = at.get(id(wish))
         if wish.state != "use":
-            _away(found, book, wish, line)
-        elif line is None and id(wish) in names:
+            _away(found, book, wish, known)
+        elif known and not known.own:
+            _yours(found, wish, known)
+        elif known is None and id(wish) in names:
             found.changes.append(Change("new", names[id(wish)], "room", "", _room(found, wish)))
-        elif line and not line.own:
-            _yours(found, wish, line)
-    replaced = _ends(found, book, lines, names)
+    ended = {change.name for change in found.changes if change.kind in ("stocked", "scrapped")}
+    replaced = ended | _ends(found, book, lines, names)
     for wish in found.wishes.wished:
-        line, name = at.get(id(wish)), names.get(id(wish), "")
-        if wish.state == "use" and name and (line is None or line.own):
-            _write(found, book, wish, line, name, name not in replaced)
+        known, name = at.get(id(wish)), names.get(id(wish), "")
+        if wish.state == "use" and name and (known is None or known.own):
+            _write(found, book, wish, known, name, name not in replaced)
     for i, change in enumerate(found.changes):
-        if change.kind == "new" and change.name in book.names:
+        if change.kind == "new" and change.name in ever:
             kind: Kind = "replaced" if change.name in replaced else "back"
             found.changes[i] = Change(kind, change.name, change.column, "", change.after)
 
@@ -154,7 +159,8 @@ def _known_again(found: Wishes, lines: Sequence[Line]) -> dict[int, Line]:
     """
     at: dict[int, Line] = {}
     taken: set[int] = set()
-    seekers: list[tuple[int, tuple[str, str, str]]] = [(id(wish), wish.keys) for wish in found.wished]
+    wished = sorted(found.wished, key=lambda wish: wish.state != "use")
+    seekers: list[tuple[int, tuple[str, str, str]]] = [(id(wish), wish.keys) for wish in wished]
     seekers += [(id(left), _keys(left)) for left in found.left if not left.reason.startswith("same-")]
     for n, _ in enumerate(FOUND_BY):
         index: dict[str, list[Line]] = defaultdict(list)
@@ -164,10 +170,10 @@ def _known_again(found: Wishes, lines: Sequence[Line]) -> dict[int, Line]:
         for who, keys in seekers:
             if who in at or not keys[n]:
                 continue
-            line = next((x for x in index[keys[n]] if id(x) not in taken and not _differ(x.keys, keys, n)), None)
-            if line:
-                at[who] = line
-                taken.add(id(line))
+            same = (x for x in index[keys[n]] if id(x) not in taken and not _differ(x.keys, keys, n))
+            if known := next(same, None):
+                at[who] = known
+                taken.add(id(known))
     return at
 
 

@@ -151,8 +151,11 @@ def _type(asset: Asset, meanings: Meanings) -> str:
 def _models(
     assets: Iterable[Asset], meanings: Meanings, ours: Mapping[str, tuple[str, str]]
 ) -> dict[str, tuple[str, str]]:
-    """Return name and class here by GLPI's model, folded: class as the mapping file, the inventory, our own figures of
-    that very model, or most of its machines' types say."""
+    """Return name and class here by GLPI's model, folded.
+
+    The class is what the first of these says: mapping file, inventory, our own figures of that very model, most of its
+    machines' types.
+    """
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     written: dict[str, str] = {}
     for asset in assets:
