@@ -332,7 +332,7 @@ def _message(body: bytes) -> str:
         return ""
     if isinstance(said, list):  # GLPI: a code and a sentence
         return " ".join(": ".join(text for text in said if isinstance(text, str)).split())[:200]
-    for key in ("message", "error", "title", "detail"):
+    for key in ("message", "error_description", "error", "title", "detail"):
         inner = said.get(key) if isinstance(said, dict) else None
         text = inner.get("message") if isinstance(inner, dict) else inner
         if isinstance(text, str) and text:

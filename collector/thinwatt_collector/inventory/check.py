@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date
 from itertools import combinations
@@ -20,6 +20,8 @@ SLIPS: Final = frozenset({"establishments", "sites", "buildings", "rooms", "pool
 """Tables whose names people type; those of machines differ by a letter on purpose."""
 PAST: Final = ("purchased", "retired", "released", "tariff_date")
 """Days that have come."""
+PARENTS: Final = {"rooms": "building", "buildings": "site"}
+"""What a place stands in, so that two of one name are two in different ones."""
 ORDERED: Final = (("purchased", "retired"), ("valid_from", "valid_to"))
 
 
@@ -127,9 +129,13 @@ def _referred(inventory: Inventory) -> Counter[tuple[str, str]]:
 
 def _near(inventory: Inventory, kind: str, referred: Counter[tuple[str, str]]) -> Iterator[Problem]:
     known = inventory.tables[kind]
-    for pair in sorted(names.pairs(known, slips=kind in SLIPS)):
-        one, other = (known[name][0] for name in pair)
-        if kind == "rooms" and not _one_building(one, other):
+    short: dict[str, list[Record]] = defaultdict(list)
+    for same in known.values():
+        short[_short(same[0])].append(same[0])
+    near = [(a, b) for one, other in names.pairs(short, slips=kind in SLIPS) for a in short[one] for b in short[other]]
+    near += [pair for same in short.values() for pair in combinations(same, 2)]
+    for one, other in sorted((sorted(pair, key=lambda r: r.name) for pair in near), key=lambda p: [r.name for r in p]):
+        if not _one_parent(inventory, one, other):
             continue
         # The better one is what more refer to, then the longer, which tells more.
         keep, drop = sorted((one, other), key=lambda r: (-referred[kind, r.name], -len(r.name), r.name))
@@ -147,10 +153,26 @@ def _near(inventory: Inventory, kind: str, referred: Counter[tuple[str, str]]) -
         )
 
 
-def _one_building(one: Record, other: Record) -> bool:
-    """Return whether two rooms may stand in one building: "101" of two buildings are two."""
-    a, b = one.text("building"), other.text("building")
-    return not a or not b or names.alike(a, b)
+def _short(record: Record) -> str:
+    """Return a name without what it stands in: "B305" of the room "Bât. B / B305" in the building "Bât. B"."""
+    parent, between = record.text(PARENTS.get(record.table, "")), " / "
+    rest = record.name.removeprefix(parent + between) if parent else record.name
+    while (cut := parent.partition(between)[2]) and rest == record.name:
+        parent = cut
+        rest = record.name.removeprefix(parent + between)
+    return rest
+
+
+def _one_parent(inventory: Inventory, one: Record, other: Record) -> bool:
+    """Return whether two rooms may stand in one building, two buildings on one site: "101" of two buildings are two."""
+    column = PARENTS.get(one.table, "")
+    a, b = one.text(column), other.text(column)
+    if not a or not b or a == b or names.alike(a, b):
+        return True
+    first, second = (inventory.tables[COLUMNS[one.table][column].of].get(name) for name in (a, b))
+    if first is None or second is None or not names.alike(_short(first[0]), _short(second[0])):
+        return False
+    return _one_parent(inventory, first[0], second[0])
 
 
 def _model_dates(inventory: Inventory) -> Iterator[Problem]:

@@ -39,9 +39,14 @@ def alike(one: str, other: str, slips: bool = True) -> bool:
 
     >>> alike("Amphi Turing", "amphi Turring"), alike("B305", "B306"), alike("B305", "A305")
     (True, False, False)
+    >>> alike("Campus Nord / Bât. B / A305", "Campus Nord / Bât. B / B305")
+    False
     """
     a, b = key(one), key(other)
-    return a == b or (slips and _digits(a) == _digits(b) and min(len(a), len(b)) >= SHORTEST and _slip(a, b))
+    if a == b or not slips:
+        return a == b
+    slipped = _digits(a) == _digits(b) and min(len(a), len(b)) >= SHORTEST and _slip(a, b)
+    return slipped and not _on_purpose(one, other)
 
 
 def pairs(names: Iterable[str], slips: bool = True) -> set[tuple[str, str]]:
@@ -67,6 +72,13 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def _digits(of: str) -> list[str]:
     return re.findall(r"\d+", of)
+
+
+def _on_purpose(one: str, other: str) -> bool:
+    """Return whether names of as many words differ in a short one alone: "Lab A" and "Lab B" say so on purpose."""
+    words = [plain(name).split("_") for name in (one, other)]
+    apart = [(a, b) for a, b in zip(*words, strict=False) if a != b]
+    return len(words[0]) == len(words[1]) and len(apart) == 1 and min(map(len, apart[0])) < SHORTEST
 
 
 def _slip(a: str, b: str) -> bool:

@@ -71,7 +71,7 @@ def _import(options: argparse.Namespace) -> int:
     if options.json:
         sys.stdout.write(json.dumps(report.document(found), ensure_ascii=False, indent=1) + "\n")
     else:
-        called = str(options.mapping) if options.mapping else "--mapping"
+        called = str(options.mapping) if options.mapping else say("mapping-file", words)
         sys.stdout.write(report.page(found, str(options.folder), called, words) + "\n")
     for why in against:
         sys.stderr.write(f"thinwatt-collector: {why}\n")
@@ -105,7 +105,8 @@ def _read(options: argparse.Namespace, meanings: Meanings) -> Read:
         return export.read(options.csv, meanings.columns, meanings.month_first, called)
     if meanings.access is None:
         raise export.GlpiError(f"{called}: the table [api] is missing, which says where GLPI is")
-    return (legacy if meanings.access.kind == "legacy" else v2).read(talk.line(meanings.access, called))
+    line = talk.line(meanings.access, called)
+    return legacy.read(line) if meanings.access.kind == "legacy" else v2.read(line)
 
 
 def language(told: Language | None, environment: Mapping[str, str]) -> Language:

@@ -154,7 +154,7 @@ def _purchases(on: Session, item: str, numbers: Sequence[int]) -> Mapping[int, R
     try:
         found = _list(on, "Infocom", expand=False)
     except RefusedError as error:
-        if error.status not in (400, 404, 405):
+        if "NOT_FOUND" not in error.code and error.code != "ERROR_METHOD_NOT_ALLOWED":
             raise
         return {n: row for i in range(0, len(numbers), BATCH) for n, row in _several(on, item, numbers[i : i + BATCH])}
     return {

@@ -47,19 +47,22 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     # What is added beside machines.
     "added": ("added: {what}", "ajoutés : {what}"),
-    "establishments": ("{n:,} establishments", "{n:,} établissements"),
-    "sites": ("{n:,} sites", "{n:,} sites"),
-    "buildings": ("{n:,} buildings", "{n:,} bâtiments"),
-    "rooms": ("{n:,} rooms", "{n:,} salles"),
-    "models": ("{n:,} models", "{n:,} modèles"),
+    "classes": ("in use: {what}", "en service : {what}"),
+    "mapping-file": ("the mapping file, --mapping", "le fichier de correspondance, --mapping"),
+    "establishments": ("establishments {n:,}", "établissements {n:,}"),
+    "sites": ("sites {n:,}", "sites {n:,}"),
+    "buildings": ("buildings {n:,}", "bâtiments {n:,}"),
+    "rooms": ("rooms {n:,}", "salles {n:,}"),
     "unknown-models": (
         "unknown models: {n:,}, with the watts of their class until you write theirs",
         "modèles inconnus : {n:,}, aux watts de leur classe tant que vous n'écrivez pas les leurs",
     ),
     "near": (
-        "names that may be two of one thing: {n:,}. To make them one: [locations.names] or [models] in {mapping}",
-        "noms qui désignent peut-être la même chose : {n:,}. Pour n'en faire qu'un : [locations.names] ou [models] "
-        "dans {mapping}",
+        "names that may be two of one thing: {n:,}. To make them one: [locations.names] or [models] ({mapping})",
+        (
+            "noms qui désignent peut-être la même chose : {n:,}. Pour n'en faire qu'un : [locations.names] ou [models] "
+            "({mapping})"
+        ),
     ),
     "near-of": ("{drop!r} and {keep!r}", "{drop!r} et {keep!r}"),
     # Not read, and why.
@@ -68,8 +71,8 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "scrap": ("scrapped, and never known here", "réformées, et jamais connues ici"),
     "no-name": ("without a name", "sans nom"),
     "no-class": (
-        "of a type that no class is known of: write it in [types] of {mapping}",
-        "d'un type dont aucune classe n'est connue : écrivez-la dans [types] de {mapping}",
+        "of a type that no class is known of: write it in [types] ({mapping})",
+        "d'un type dont aucune classe n'est connue : écrivez-la dans [types] ({mapping})",
     ),
     "type-left-out": ("of a type that is left out", "d'un type laissé de côté"),
     "model-left-out": ("of a model that is left out", "d'un modèle laissé de côté"),
@@ -106,12 +109,12 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "{n:,} cellules de {field} illisibles, laissées vides : {examples}",
     ),
     "unknown-state": (
-        "unknown state {state!r}, {n:,} times, taken as {taken}: write it in [states] of {mapping}",
-        "état inconnu {state!r}, {n:,} fois, pris pour {taken} : écrivez-le dans [states] de {mapping}",
+        "unknown state {state!r}, {n:,} times, taken as '{taken}': write it in [states] ({mapping})",
+        "état inconnu {state!r}, {n:,} fois, pris pour '{taken}' : écrivez-le dans [states] ({mapping})",
     ),
     "other-class": (
-        "{model!r} is {ours} in the inventory, and {theirs} in GLPI {n:,} times: the inventory's stands",
-        "{model!r} est {ours} dans l'inventaire, et {theirs} dans GLPI {n:,} fois : celui de l'inventaire vaut",
+        "{model!r} is taken as {ours}, though {n:,} of them have the type of a {theirs} in GLPI",
+        "{model!r} est pris pour {ours}, bien que {n:,} aient dans GLPI le type d'un {theirs}",
     ),
     "several": (
         "site {site!r} has machines of several establishments ({owners}): it is written as the first one's",
@@ -122,10 +125,14 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "aucune colonne n'y indique : {fields}",
     ),
     "torn": (
-        "{n:,} lines have more cells than headings and are not read (lines {lines}): cells with {delimiter!r} stand in "
-        "quotes",
-        "{n:,} lignes ont plus de cellules que d'en-têtes et ne sont pas lues (lignes {lines}) : les cellules avec "
-        "{delimiter!r} se mettent entre guillemets",
+        (
+            "{n:,} lines have more cells than headings, not read (lines {lines}): cells with {delimiter!r} stand "
+            "in quotes"
+        ),
+        (
+            "{n:,} lignes ont plus de cellules que d'en-têtes et ne sont pas lues (lignes {lines}) : les cellules avec "
+            "{delimiter!r} se mettent entre guillemets"
+        ),
     ),
     "csv-broken": (
         "not read from line {line} on: {detail}: close the quotes of the cell before it",
@@ -136,23 +143,35 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
         "la ligne {line} n'est ni de l'UTF-8 ni du Windows-1252 : enregistrez à nouveau en « CSV UTF-8 »",
     ),
     "no-purchases": (
-        "GLPI keeps purchases and prices of {items} to itself: give the account the right to read financial and "
-        "administrative information",
-        "GLPI garde pour lui les achats et les prix ({items}) : donnez au compte le droit de lire les informations "
-        "financières et administratives",
+        (
+            "GLPI keeps purchases and prices of {items} to itself: give the account the right to read financial and "
+            "administrative information"
+        ),
+        (
+            "GLPI garde pour lui les achats et les prix ({items}) : donnez au compte le droit de lire les informations "
+            "financières et administratives"
+        ),
     ),
     "short-locations": (
-        "GLPI keeps the list of locations to itself: only their last level is known; give the account the right to read "
-        "dropdowns",
-        "GLPI garde pour lui la liste des lieux : seul leur dernier niveau est connu ; donnez au compte le droit de lire "
-        "les intitulés",
+        (
+            "GLPI keeps the list of locations to itself: only their last level is known; give the account the right to "
+            "read dropdowns"
+        ),
+        (
+            "GLPI garde pour lui la liste des lieux : seul leur dernier niveau est connu ; donnez au compte le droit "
+            "de lire les intitulés"
+        ),
     ),
     # What stops --write.
     "too-many-gone": (
-        "{gone:,} of {known:,} known machines would be gone, more than {limit:g} %: is the export whole? If it is: "
-        "--gone-limit {needed}",
-        "{gone:,} des {known:,} machines connues auraient disparu, plus de {limit:g} % : l'export est-il complet ? Si "
-        "oui : --gone-limit {needed}",
+        (
+            "{gone:,} of {known:,} known machines would be gone, more than {limit:g} %: is the export whole? If it is: "
+            "--gone-limit {needed}"
+        ),
+        (
+            "{gone:,} des {known:,} machines connues auraient disparu, plus de {limit:g} % : l'export est-il complet ? "
+            "Si oui : --gone-limit {needed}"
+        ),
     ),
     "later": (
         "{n:,} lines of the import begin after {day}: import with a later --day",
@@ -182,7 +201,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def say(what: str, language: Language, **fields: object) -> str:
+def say(what: str, language: Language, /, **fields: object) -> str:
     """Return a sentence in a language; French groups digits by spaces.
 
     >>> say("unchanged", "fr", n=1234)
@@ -193,6 +212,11 @@ def say(what: str, language: Language, **fields: object) -> str:
         return phrase.format_map(fields)
     grouped = {name: _French(value) if isinstance(value, int) else value for name, value in fields.items()}
     return phrase.format_map(grouped)
+
+
+def count(n: int, language: Language) -> str:
+    """Return a number with its digits grouped as the language does."""
+    return f"{n if language == 'en' else _French(n):,}"
 
 
 class _French(int):

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from thinwatt_collector.inventory.glpi.lines import OWN
-from thinwatt_collector.inventory.glpi.phrases import Language, say
+from thinwatt_collector.inventory.glpi.phrases import Language, count, say
 from thinwatt_collector.inventory.glpi.plan import KINDS, Change, Plan
 from thinwatt_collector.inventory.messages import Problem
 
@@ -49,7 +49,9 @@ def page(plan: Plan, folder: str, mapping: str, language: Language) -> str:
     """Return a plan in words."""
     n = len(plan.read.assets)
     head = say("head", language, source=plan.read.source, n=n, in_use=plan.in_use, folder=folder, day=plan.day)
-    parts = [[head], *_changes(plan, language)]
+    classes = Counter(wish.kind for wish in plan.wishes.wished if wish.state == "use")
+    counted = ", ".join(f"{kind} {count(n, language)}" for kind, n in sorted(classes.items(), key=_most))
+    parts = [[head, *([say("classes", language, what=counted)] if counted else [])], *_changes(plan, language)]
     if added := [say(t, language, n=len(plan.places.added[t])) for t in BESIDE if plan.places.added.get(t)]:
         parts.append([say("added", language, what=", ".join(added))])
     parts += [_models(plan, language), _near(plan, mapping, language), _left(plan, mapping, language)]
@@ -77,7 +79,7 @@ def _by_column(found: Sequence[Change], language: Language) -> list[str]:
     if found[0].kind != "corrected":
         return []
     counted = Counter(change.column for change in found)
-    return ["  " + ", ".join(f"{say(column, language)} {n:,}" for column, n in sorted(counted.items()))]
+    return ["  " + ", ".join(f"{say(column, language)} {count(n, language)}" for column, n in sorted(counted.items()))]
 
 
 def _change(change: Change, language: Language) -> str:
@@ -98,7 +100,7 @@ def _models(plan: Plan, language: Language) -> list[str]:
     found = sorted(plan.wishes.unknown_models.items(), key=lambda item: (-item[1][1], item[0]))
     if not found:
         return []
-    lines = [f"{n:>6,} × {model} ({kind})" for model, (kind, n) in found]
+    lines = [f"{count(n, language):>6} × {model} ({kind})" for model, (kind, n) in found]
     return [say("unknown-models", language, n=len(found)), *_some(lines, language, 20)]
 
 
@@ -111,16 +113,21 @@ def _near(plan: Plan, mapping: str, language: Language) -> list[str]:
 
 def _left(plan: Plan, mapping: str, language: Language) -> list[str]:
     left = plan.wishes.left
-    stocked, scrapped = (plan.away[s] - len(plan.of(k)) for s, k in (("stock", "stocked"), ("scrapped", "scrapped")))
+    stocked = plan.away["stock"] - len(plan.of("stocked"))
+    scrapped = plan.away["scrapped"] - len(plan.of("scrapped"))
     total = len(left) + stocked + scrapped
     if not total:
         return []
     lines = [say("left", language, n=total)]
-    lines += [f"{n:>6,} {say(what, language)}" for what, n in (("stock", stocked), ("scrap", scrapped)) if n]
+    lines += [
+        f"{count(n, language):>6} {say(what, language)}" for what, n in (("stock", stocked), ("scrap", scrapped)) if n
+    ]
     for reason, n in sorted(Counter(one.reason for one in left).items(), key=lambda item: (-item[1], item[0])):
-        lines.append(f"{n:>6,} {say(reason, language, mapping=mapping)}")
+        lines.append(f"{count(n, language):>6} {say(reason, language, mapping=mapping)}")
         told = Counter(one.detail or one.asset.where for one in left if one.reason == reason)
-        details = [f"{f'{m:,} × ' if m > 1 else ''}{what}" for what, m in sorted(told.items(), key=_most)]
+        details = [
+            f"{f'{count(m, language)} × ' if m > 1 else ''}{what}" for what, m in sorted(told.items(), key=_most)
+        ]
         lines += [f"     {line}" for line in _some(details, language)]
     return lines
 
@@ -147,10 +154,11 @@ def _remarks(plan: Plan, mapping: str, language: Language) -> list[str]:
         found.append(say("unread", language, n=sum(told.values()), field=called, examples=examples))
     for state, n in sorted(plan.wishes.unknown_states.items(), key=_most):
         found.append(say("unknown-state", language, state=state, n=n, taken=plan.taken, mapping=mapping))
-    for (model, ours, theirs), n in sorted(plan.wishes.other_class.items()):
-        found.append(say("other-class", language, model=model, ours=ours, theirs=theirs, n=n))
+    others = sorted(plan.wishes.other_class.items(), key=lambda item: (-item[1], item[0]))
+    told_classes = [say("other-class", language, model=m, ours=o, theirs=t, n=n) for (m, o, t), n in others]
+    found += [line.removeprefix("  ") for line in _some(told_classes, language)]
     for site, owners in sorted(plan.places.several.items()):
-        told_owners = ", ".join(f"{owner} {n:,}" for owner, n in sorted(owners.items(), key=_most))
+        told_owners = ", ".join(f"{owner} {count(n, language)}" for owner, n in sorted(owners.items(), key=_most))
         found.append(say("several", language, site=site, owners=told_owners))
     return [say("remarks", language), *(f"  {line}" for line in found)] if found else []
 
