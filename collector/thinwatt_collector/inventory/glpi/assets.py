@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -73,16 +72,19 @@ class Read:
     kept_back: list[tuple[str, dict[str, object]]] = field(default_factory=list)
 
 
+_ENTITY: Final = re.compile(r"&(?:#\d{1,7}|#x[0-9a-fA-F]{1,6}|[a-zA-Z]{2,8});")
+
+
 def tidy(value: Any) -> str:
     """Return a text of GLPI in one line: ``&gt;`` as it is meant, ``&nbsp;`` as nothing, 0 and null as nothing.
 
-    >>> tidy("Site &#62; B305 "), tidy("&nbsp;"), tidy(0), tidy(None), tidy(12)
-    ('Site > B305', '', '', '', '12')
+    >>> tidy("Site &#62; B305 "), tidy("R&notes"), tidy("&nbsp;"), tidy(0), tidy(None), tidy(12)
+    ('Site > B305', 'R&notes', '', '', '', '12')
     """
     if value is None or isinstance(value, (bool, dict, list)) or value == 0:
         return ""
     text = unicodedata.normalize("NFC", str(value))
-    return " ".join((html.unescape(text) if "&" in text else text).split())
+    return " ".join(_ENTITY.sub(lambda told: html.unescape(told[0]), text).split())
 
 
 def asset(where: str, cells: Mapping[str, Any], month_first: bool = False) -> Asset:
@@ -140,6 +142,10 @@ def day(text: str, month_first: bool = False) -> date | None:
     raise ValueError(text)
 
 
+_MONEY: Final = re.compile(r"(\d{1,3}([ ',.])\d{3}(?:\2\d{3})*|\d{1,12})(?:([.,])(\d{1,4}))?", re.ASCII)
+"""Whole part, what groups it, mark and decimals. One group behind a comma or point may as well be decimals."""
+
+
 def money(text: str) -> float | None:
     """Return a price [EUR] in GLPI's formats of numbers; 0 is none, since GLPI writes it where nobody wrote a price.
 
@@ -149,20 +155,17 @@ def money(text: str) -> float | None:
     >>> money("1 234,56 €"), money("1,234.56"), money("640.0000"), money("0.0000")
     (1234.56, 1234.56, 640.0, None)
     """
-    bare = re.sub(r"[\s\u202f\u00a0']|€|EUR|euros?", "", text, flags=re.IGNORECASE)
+    bare = re.sub(r"[\s\u202f\u00a0]+", " ", re.sub(r"€|EUR|euros?", "", text, flags=re.IGNORECASE)).strip()
     if not bare:
         return None
-    whole, mark, part = bare, "", ""
-    if (at := max(bare.rfind(","), bare.rfind("."))) >= 0:
-        whole, mark, part = bare[:at], bare[at], bare[at + 1 :]
-    other = "." if mark == "," else ","
-    groups = whole.split(other)
-    grouped = all(len(group) == 3 for group in groups[1:]) and len(groups[0]) <= (3 if len(groups) > 1 else 12)
-    ambiguous = len(part) == 3 and len(groups) == 1 and len(whole) <= 3 and whole != "0"
-    digits = "".join(groups) + part
-    if not re.fullmatch(r"\d{1,16}", digits, re.ASCII) or not grouped or ambiguous:
+    told = _MONEY.fullmatch(bare)
+    if (
+        told is None
+        or (told[3] and told[2] == told[3])
+        or (told[2] in (",", ".") and not told[3] and bare.count(told[2]) == 1)
+    ):
         raise ValueError(text)
-    found = float(f"{''.join(groups) or '0'}.{part or '0'}")
-    if not math.isfinite(found) or found > 1e7:
+    found = float(f"{re.sub(r'[^0-9]', '', told[1])}.{told[4] or '0'}")
+    if found > 1e7:
         raise ValueError(text)
     return found or None

@@ -268,8 +268,8 @@ def _facts(wish: Wish) -> Cells:
 
 def _write(found: Plan, book: Book, wish: Wish, line: Line | None, name: str, same: bool) -> None:
     dated = {column: cell for column, cell in _dated(found, wish).items() if cell}
-    if wish.table == "hosts":
-        dated.pop("class", None)
+    if wish.table == "hosts" or (line and line.record.text("model")):
+        dated.pop("class", None)  # a host is one by its table; a model that GLPI tells no more tells the class still
     facts = _facts(wish)
     if line is None or line.table != wish.table:
         if line:

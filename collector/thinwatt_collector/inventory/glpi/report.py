@@ -26,18 +26,17 @@ def stops(plan: Plan, limit: float, broken: Iterable[Problem], language: Languag
         broken: problems of reading the folder.
         language: of the answer.
     """
-    found = []
+    spoilt = [f"{p.file}:{p.line}: {p.what()}" for p in broken if p.file in OWN.values() and p.id in _LOSES]
+    spoilt += [
+        f"{e.origin.file}:{e.origin.line()}: {Problem('missing', '', 0, 'name', _NAME).what()}" for e in plan.torn
+    ]
+    found = [say("broken", language, what=what) for what in spoilt]
     gone = len(plan.of("gone"))
     if gone > plan.known * limit / 100:
         needed = -(-100 * gone // plan.known)
         found.append(say("too-many-gone", language, gone=gone, known=plan.known, limit=limit, needed=needed))
     if plan.later:
         found.append(say("later", language, n=plan.later, day=plan.day))
-    spoilt = [f"{p.file}:{p.line}: {p.what()}" for p in broken if p.file in OWN.values() and p.id in _LOSES]
-    spoilt += [
-        f"{e.origin.file}:{e.origin.line()}: {Problem('missing', '', 0, 'name', _NAME).what()}" for e in plan.torn
-    ]
-    found += [say("broken", language, what=what) for what in spoilt]
     return found
 
 

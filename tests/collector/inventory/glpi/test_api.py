@@ -119,7 +119,7 @@ def test_no_removal_between_two_pages_hides_a_row(data: st.DataObject, size: int
 
     def page(start: int, size: int) -> tuple[list[dict[str, Any]], int]:
         for _ in range(data.draw(st.integers(0, 2)) if len(there) < n + 8 else 0):
-            if there and data.draw(st.integers(0, 1)):
+            if bool(there) and data.draw(st.booleans()):
                 there.pop(data.draw(st.integers(0, len(there) - 1)))
             elif number := next(added, 0):
                 there.append(number)
