@@ -1,7 +1,7 @@
 """The lines of ours that an import writes: ``devices.glpi.csv`` and its like. Those of other files it only reads.
 
-A line is never removed. What changed on a day ends it the day before, and a new line begins; a line that began on the
-very day is rewritten, since it has not held for a day.
+What changed on a day ends a line the day before, and a new line begins: what was true of a day is never rewritten. Only
+a line that began on the very day, by an import a few hours ago, is rewritten or taken back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from thinwatt_collector.inventory.files import TABLES, Entry, Origin
 from thinwatt_collector.inventory.glpi.assets import plain_serial
-from thinwatt_collector.inventory.tables import Inventory, Record
+from thinwatt_collector.inventory.tables import CellError, Inventory, Record, day
 
 OWN: Final[Mapping[str, str]] = {table: f"{table}.glpi.csv" for table in TABLES}
 MACHINES: Final = ("hosts", "devices")
@@ -53,7 +53,7 @@ class Book:
         tables: of the import's own files, all their lines in order, as they will be written.
         open: lines of machines that hold on the day.
         names: of machines, their own lines ever, by table and name and in order.
-        ends: last day on which an own line holds, by the ``id`` of its cells.
+        former: table and name of a machine whose own line has ended, by ``(0, number)`` and ``(1, serial)``.
         first: whether nothing was ever imported.
         later: own lines that begin after the day.
     """
@@ -62,7 +62,7 @@ class Book:
     tables: dict[str, list[Cells]]
     open: list[Line] = field(default_factory=list)
     names: dict[tuple[str, str], list[Cells]] = field(default_factory=dict)
-    ends: dict[int, date] = field(default_factory=dict)
+    former: dict[tuple[int, str], tuple[str, str]] = field(default_factory=dict)
     first: bool = True
     later: int = 0
 
@@ -74,14 +74,17 @@ class Book:
     def end(self, line: Line, retired: date | None) -> None:
         """Let a line hold no more, from the day on; ``retired``: the machine is not there any more since that day."""
         begun = line.record.day("valid_from") or date.min
+        if begun == self.day:
+            for lines in (self.tables[line.table], self.names[line.table, line.record.name]):
+                lines[:] = [cells for cells in lines if cells is not line.cells]
+            return
         last = self.yesterday
         if retired:
             sure = begun < retired <= self.day and retired > (line.record.day("purchased") or date.min)
             on = retired if sure else self.day
             line.cells["retired"] = on.isoformat()
             last = on - timedelta(days=1)
-        self.ends[id(line.cells)] = last = max(last, begun)
-        line.cells["valid_to"] = last.isoformat()
+        line.cells["valid_to"] = max(last, begun).isoformat()
 
     def change(self, line: Line, cells: Cells) -> Cells:
         """Let other cells hold from the day on; return those that then do."""
@@ -101,11 +104,17 @@ class Book:
         since = {} if self.first else {"valid_from": self.day.isoformat()}
         before = self.names.get((table, cells["name"]), [])
         kept = {k: v for k, v in before[-1].items() if k not in IMPORTED} if same and before else {}
-        if before and self.ends[id(before[-1])] >= self.day:  # it began and ended today
-            before[-1].clear()
-            before[-1].update(kept | cells | since)
-        else:
-            self.tables[table].append(kept | cells | since)
+        self.tables[table].append(kept | cells | since)
+
+    def hand_over(self, table: str, name: str) -> None:
+        """Let what a name was bought for go: its machine is called otherwise from the day on, and bought once."""
+        for old in self.names.get((table, name), [])[-1:]:
+            bought = old.get("purchased", "")
+            if bought and "valid_from" not in old and _day(bought) <= _day(old.get("valid_to", "")):
+                old["valid_from"] = bought  # it counted from the day of purchase on
+            old["retired"] = self.day.isoformat()
+            for column in ("purchased", "price"):
+                old.pop(column, None)
 
 
 def open_book(inventory: Inventory, day: date) -> Book:
@@ -133,10 +142,20 @@ def _add(book: Book, table: str, record: Record, own: Cells | None, day: date) -
     retired = record.day("retired")
     if own is not None:
         book.names.setdefault((table, record.name), []).append(own)
-        book.ends[id(own)] = last
-    if first <= day <= last and not (retired and retired <= day) and record.day("valid_to") != day:
+    if first <= day <= last and not (retired and retired <= day):
         cells = {name: str(cell) for name, cell in record.entry.cells.items()} if own is None else own
         book.open.append(Line(table, own is not None, cells, record))
+    elif own is not None:
+        for n, key in enumerate(Line(table, True, own, record).keys[:2]):
+            if key:
+                book.former[n, key] = table, record.name
+
+
+def _day(cell: str) -> date:
+    try:
+        return day(cell)
+    except CellError:
+        return date.max
 
 
 def entries(tables: Mapping[str, Iterable[Cells]]) -> list[Entry]:

@@ -275,6 +275,8 @@ def _write(found: Plan, book: Book, wish: Wish, line: Line | None, name: str, sa
         if line:
             book.end(line, None)
             found.changes.append(Change("changed", name, "class", line.table, wish.table))
+        elif (was := _former(book, wish)) and was[1] != name:
+            book.hand_over(*was)
         book.begin(wish.table, {"name": name, **dated, **facts}, same)
         return
     changes = [
@@ -300,17 +302,20 @@ def _write(found: Plan, book: Book, wish: Wish, line: Line | None, name: str, sa
     found.unchanged += not (changes or corrected)
 
 
+def _former(book: Book, wish: Wish) -> tuple[str, str] | None:
+    """Return table and name under which a machine stood here before it left, None where it never did."""
+    found = (book.former.get((n, key)) for n, key in enumerate(wish.keys[:2]) if key)
+    was = next((name for name in found if name), None)
+    return None if was is None or any(line.record.name == was[1] for line in book.open) else was
+
+
 def _rename(book: Book, line: Line, name: str, dated: Cells) -> Cells:
     """Let a machine be called otherwise from the day on. The new name takes the purchase along, so that it is one."""
-    bought = line.cells.get("purchased", "")
     cells = book.change(line, {"name": name, **dated})
-    if cells is not line.cells:
-        line.cells["retired"] = book.day.isoformat()
-        for column in ("purchased", "price"):
-            line.cells.pop(column, None)
-        since = line.record.day("purchased")
-        if since and "valid_from" not in line.cells and since <= book.yesterday:
-            line.cells["valid_from"] = bought
+    if cells is line.cells:  # it began today: what the old name had before is another line
+        same = book.names[line.table, line.record.name]
+        same[:] = [old for old in same if old is not cells]
+    book.hand_over(line.table, line.record.name)
     return cells
 
 
