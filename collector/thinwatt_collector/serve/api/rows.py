@@ -126,7 +126,7 @@ def _ranks(column: NDArray[Any]) -> tuple[Ints, int]:
         return inverse.reshape(len(column)), len(keys)
     entries = column.tolist()  # a few texts, many times: a dictionary is faster than sorting objects
     rank = {text: at for at, text in enumerate(sorted(set(entries)))}
-    return np.fromiter((rank[text] for text in entries), np.int64, len(entries)), len(rank)
+    return np.fromiter(map(rank.__getitem__, entries), np.int64, len(entries)), len(rank)
 
 
 def summed(rows: Rows, by: Sequence[str], apart: bool = False) -> Rows:
