@@ -70,6 +70,26 @@ def with_value(text: str, number: int, value: Any) -> str:
     return "\n".join(lines) + "\n"
 
 
+@st.composite
+def disturbed(draw: st.DrawFn, text: str) -> str:
+    """Return a configuration in which some lines are gone, doubled, cut, moved or not of it."""
+    lines = text.splitlines()
+    for _ in range(draw(st.integers(1, 3))):
+        number = draw(st.integers(0, len(lines) - 1))
+        match draw(st.sampled_from(["gone", "doubled", "cut", "moved", "strange"])):
+            case "gone":
+                del lines[number]
+            case "doubled":
+                lines.insert(draw(st.integers(0, len(lines))), lines[number])
+            case "cut":
+                lines[number] = lines[number][: draw(st.integers(0, len(lines[number])))]
+            case "moved":
+                lines.insert(draw(st.integers(0, len(lines) - 1)), lines.pop(number))
+            case _:
+                lines.insert(number, draw(st.text("[]{}=.\"'# ab1", max_size=10)))
+    return "\n".join(lines) + "\n"
+
+
 def assert_told(problems: tuple[str, ...], text: str, file: Path) -> None:
     """Each problem is one line with the file, a line of it and the key that stands there, and says something."""
     assert problems

@@ -33,7 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="thinwatt-agent", description="Reads what this machine draws and does.")
+    parser = argparse.ArgumentParser(
+        prog="thinwatt-agent",
+        description="Reads what this machine draws and does.",
+        epilog="exit code: 0, 1 if it failed, 2 if call or configuration are to be put right first",
+    )
     parser.add_argument("--version", action="version", version=f"thinwatt-agent {__version__}")
     commands = parser.add_subparsers(required=True, metavar="run | once | replay | sources | keygen | config")
 
@@ -64,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     keygen.add_argument("file", type=Path, help="the secret key; the public one is written to FILE.pub")
     keygen.set_defaults(command=_keygen)
 
-    config = commands.add_parser("config", help="check a configuration, or print one")
+    config = commands.add_parser("config", help="say all that is wrong with a configuration, or print one")
     config.add_argument("file", type=Path, nargs="?", help="the file to check")
     config.add_argument("--example", action="store_true", help="print every key with its default and what it means")
     config.set_defaults(command=_config)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from pathlib import Path
@@ -240,9 +240,7 @@ def parse(text: str, place: Path, here: bool = False, closely: bool = False) -> 
     """
     file = File(text, place, here, closely)
     document = file.document
-    homes = [(f"[{key.table}]", key.name) for key in KEYS] + [(f"[[{key.table}]]", key.name) for key in PEER]
-    homes += [(f"[sources.{name}]", option.key) for name in sources.names() for option in sources.options(name)]
-    file.names([*TABLES, "collectors", "sources"], homes)
+    file.names([*TABLES, "collectors", "sources"], _homes)
     found: dict[str, Any] = {}
     for table in TABLES:
         found |= file.table(document.get(table, {}), [key for key in KEYS if key.table == table], (table,))
@@ -251,6 +249,13 @@ def parse(text: str, place: Path, here: bool = False, closely: bool = False) -> 
     _agree(file, found, peers)
     file.done()
     return Config(**found, collectors=tuple(Peer(**peer) for peer in peers), sources=options)
+
+
+def _homes() -> Iterator[tuple[str, str]]:
+    """Yield table and name of every key; the sources are loaded only when somebody asks, for a mistake."""
+    yield from ((f"[{key.table}]", key.name) for key in KEYS)
+    yield from ((f"[[{key.table}]]", key.name) for key in PEER)
+    yield from ((f"[sources.{name}]", option.key) for name in sources.names() for option in sources.options(name))
 
 
 def _peers(file: File) -> list[dict[str, Any]]:

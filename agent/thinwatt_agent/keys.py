@@ -109,7 +109,7 @@ def _read(path: Path, remedy: str) -> bytes:
     except FileNotFoundError:
         raise KeyFileError(f"{path} is not there; {remedy}") from None
     except OSError as error:
-        raise KeyFileError(f"{path} can't be read: {error.strerror}") from None
+        raise KeyFileError(f"{path} can't be read ({error.strerror}): see ls -l {path}") from None
     if why := fault(text):
         raise KeyFileError(f"{path} holds no key, {why}; {remedy}")
     return text.encode()

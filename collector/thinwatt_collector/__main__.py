@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import zmq
 
@@ -28,10 +29,11 @@ from thinwatt_collector.serve.api.privacy import ROLES
 log = logging.getLogger("thinwatt_collector")
 EXPECTED = (FactorError, KeyFileError, LedgerError, control.ControlError, tokens.TokenError, OSError, zmq.ZMQError)
 """What a person can mend: told in a line, without a traceback."""
+EXIT_CODES: Final = "exit code: 0, 1 if it failed, 2 if call or configuration are to be put right first"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; exit code 0, 1 where it failed, 2 where call or configuration are to be put right first."""
+    """Run one command and return the exit code, see :data:`EXIT_CODES`."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.do(options))
@@ -44,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="thinwatt-collector", description="From agents' counters to kWh and CO2e.")
+    parser = argparse.ArgumentParser(
+        prog="thinwatt-collector", description="From agents' counters to kWh and CO2e.", epilog=EXIT_CODES
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -56,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         return found
 
     command("run", "receive, book and show until told to stop", _run)
-    command("check-config", "say whether the configuration can be used", _check)
+    checked = "say all that is wrong with the configuration; call it as the account that is to run"
+    command("check-config", checked, _check)
     command("config", "print a configuration with every key explained", _example).add_argument(
         "--example", action="store_true", help="the only thing it prints"
     )

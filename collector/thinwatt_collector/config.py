@@ -261,7 +261,7 @@ def parse(document: str, place: Path, here: bool = False, closely: bool = False)
         ConfigError: tables, keys or values are wrong.
     """
     file = File(document, place, here, closely)
-    file.names(TABLES, ((f"[{key.table}]", key.name) for key in KEYS))
+    file.names(TABLES, lambda: ((f"[{key.table}]", key.name) for key in KEYS))
     found: dict[str, Any] = {}
     sources, rest = _factors(file, place.parent)
     for table in TABLES:

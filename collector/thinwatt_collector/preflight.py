@@ -114,7 +114,7 @@ def tokens(file: Path | None) -> Iterator[str]:
 
 def inventory(folder: Path | None) -> Iterator[str]:
     """What stands where: read again whenever it changes, so that what is wrong in it stops no collector."""
-    if folder is not None and not folder.is_dir():
+    if folder is not None and not os.path.isdir(folder):  # noqa: PTH112 - asks, raises not
         yield f"{folder} is no folder; begin with: thinwatt-collector inventory example {folder}"
 
 
@@ -176,7 +176,7 @@ def _unwritable(folder: Path) -> str:
     try:
         Path(tempfile.mkdtemp(prefix=".thinwatt-", dir=there)).rmdir()
     except OSError as error:
-        return f"nothing can be written to {there} ({error.strerror})"
+        return f"nothing can be written to {there.absolute()} ({error.strerror})"
     return ""
 
 

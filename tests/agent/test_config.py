@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.agent.recording import write
-from tests.mutations import assert_told, values, with_value
+from tests.mutations import assert_told, disturbed, values, with_value
 from tests.mutations import keys as lines_of_keys
 from thinwatt_agent import config, keys, sources
 from thinwatt_agent.__main__ import main
@@ -139,6 +141,8 @@ WRONG = {
     "idle above peak": ('[sources.fake]\nidle = "90 W"\npeak = "50 W"\n', 2, "write an idle that is at most peak"),
     "peak below the idle of its class": ('[sources.fake]\nclass = "host"\npeak = "5 W"\n', 3, "no load draws 180 W"),
     "CPUs below none": ("[sources.fake]\ncpus = -1\n", 2, "write a number from 0 to 4096"),
+    "a third side": ("[sources.fake]\nside = 2\n", 2, "write a number from 0 to 1"),
+    "no pools": ('[sources.fake]\npools = " , "\n', 2, "names no pool"),
     "a broken expression": ('[sources.hwmon]\nexclude = "("\n', 2, "is no regular expression"),
     "no power": ('[sources.battery]\nmax_power = "0 W"\n', 2, "write more than 0"),
     "no age": ('[sources.textfile]\nmax_age = "0 s"\n', 2, "write more than 0"),
@@ -358,3 +362,29 @@ def test_one_value_changed_to_anything_is_good_or_a_mistake_on_this_machine(site
     except ConfigError as error:
         assert_told(error.problems, text, changed)
     assert not site.with_name("state").exists()
+
+
+@given(disturbed(config.example()))
+def test_lines_gone_doubled_cut_or_moved_are_good_or_told_with_a_line(text: str) -> None:
+    try:
+        config.parse(text, HERE)
+    except ConfigError as error:
+        lines = [re.match(rf"{HERE}:(\d+): .", problem) for problem in error.problems]
+        assert all(found and 1 <= int(found[1]) <= text.count("\n") + 1 for found in lines), error  # noqa: PT017 - or good
+
+
+def test_each_of_several_keys_outside_their_tables_is_shown_its_place() -> None:
+    with pytest.raises(ConfigError) as found:
+        config.parse('level = "info"\ninterval = "x"\n', HERE)
+    first, second = found.value.problems
+    assert "level: this key belongs in the table [log]" in first
+    assert "interval: this key belongs in the table [agent]" in second
+
+
+def test_reading_a_configuration_loads_no_source_that_it_does_not_name(tmp_path: Path) -> None:
+    """The made-up machine brings OpenSSL along: a quarter of an agent's memory."""
+    file = write(tmp_path, {"agent.toml": COLLECTOR}) / "agent.toml"
+    look = "import sys; from thinwatt_agent import config; from pathlib import Path; config.load(Path(sys.argv[1]));"
+    look += "print([m for m in sys.modules if m in ('hashlib', 'difflib') or m.startswith('thinwatt_agent.sources.')])"
+    done = subprocess.run([sys.executable, "-c", look, file], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

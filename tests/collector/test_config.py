@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.mutations import assert_told, values, with_value
+from tests.mutations import assert_told, disturbed, values, with_value
 from tests.mutations import keys as lines_of_keys
 from thinwatt_collector import config
 from thinwatt_collector.config import ConfigError
@@ -152,6 +152,15 @@ def test_one_value_changed_to_anything_is_good_or_a_mistake_with_file_line_and_k
         assert_told(error.problems, text, HERE)
 
 
+@given(disturbed(config.example()))
+def test_lines_gone_doubled_cut_or_moved_are_good_or_told_with_a_line(text: str) -> None:
+    try:
+        config.parse(text, HERE)
+    except ConfigError as error:
+        lines = [re.match(rf"{HERE}:(\d+): .", problem) for problem in error.problems]
+        assert all(found and 1 <= int(found[1]) <= text.count("\n") + 1 for found in lines), error  # noqa: PT017 - or good
+
+
 def test_factors_have_tables_of_their_own(tmp_path: Path) -> None:
     text = (
         '[carbon]\nmethod = "live"\nsource = "eco2mix"\n[carbon.eco2mix]\narchive = "archive"\nsince = "2025-01-01"\n'
@@ -179,3 +188,11 @@ def test_a_mistake_in_carbon_is_told_with_its_line(text: str, line: int, words: 
         config.parse(text, HERE)
     assert str(caught.value).startswith(f"{HERE}:{line}: ")
     assert words in str(caught.value)
+
+
+def test_each_of_several_keys_outside_their_tables_is_shown_its_place() -> None:
+    with pytest.raises(ConfigError) as found:
+        config.parse('level = "info"\nbind = "x"\n', HERE)
+    first, second = found.value.problems
+    assert "level: this key belongs in the table [log]" in first
+    assert "bind: this key belongs in the table [link]" in second

@@ -116,13 +116,13 @@ class File:
         if self._problems:
             raise ConfigError(text for _, text in sorted(self._problems, key=lambda problem: problem[0]))
 
-    def names(self, tables: Iterable[str], homes: Iterable[tuple[str, str]]) -> None:
-        """Note tables that are not known, and keys outside of any; ``homes`` are tables and the keys in them."""
+    def names(self, tables: Iterable[str], homes: Callable[[], Iterable[tuple[str, str]]]) -> None:
+        """Note tables that are not known, and keys outside of any; ``homes`` gives tables and the keys in them."""
         known = list(tables)
         for name, content in self.document.items():
             if name not in known:
                 single = not isinstance(content, dict) and not (content and _all_tables(content))
-                text = _astray(name, known, homes) if single else f"no table [{name}] is known{meant(name, known)}"
+                text = _astray(name, known, homes()) if single else f"no table [{name}] is known{meant(name, known)}"
                 self.wrong((name,), text)
 
     def mapping(self, value: Any, at: Place, n: int = 0) -> Mapping[str, Any]:

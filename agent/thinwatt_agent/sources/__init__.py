@@ -67,6 +67,9 @@ class Energy:
     """A register that counts energy. ``key`` names it on this machine for ever, ``part`` names it for people.
 
     ``unit`` [J], ``range`` [counts], ``max_power`` and ``wrap_power`` [W]: see :class:`thinwatt_agent.counters.Limits`.
+    A register of the processors says in ``domain`` what it measures (see :mod:`thinwatt_agent.totals`, which then
+    decides whether it counts), and in ``rank`` which of several twins goes first. Where ``total`` is false, ``role``
+    says for people what it lies in or repeats.
     """
 
     key: str
@@ -79,11 +82,14 @@ class Energy:
     total: bool = True
     source: str = ""
     wrap_power: float | None = None
+    domain: str = ""
+    rank: int = 0
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """A reading of power [W], integrated here."""
+    """A reading of power [W], integrated here; ``total`` and ``role`` as of :class:`Energy`."""
 
     key: str
     part: str
@@ -92,6 +98,7 @@ class Power:
     basis: str
     total: bool = True
     source: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)

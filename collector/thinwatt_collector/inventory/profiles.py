@@ -20,7 +20,7 @@ QUANTITIES: Final = MappingProxyType(
     dict.fromkeys(
         (
             *("active", "idle", "sleep", "on", "load"),
-            *("each", "room", "fault", "season", "own_season", "declared", "default_common", "pue"),
+            *("each", "room", "season", "own_season", "fault", "declared", "default_common", "pue"),
         ),
         "1",
     )

@@ -15,14 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.collector.serve.api.conftest import Campus as Ledger
 from tests.collector.serve.api.shelf import PARIS, Memory, Told
 from thinwatt_collector.factors import table
 from thinwatt_collector.inventory.files import Entry, Origin
 from thinwatt_collector.inventory.places import Places
 from thinwatt_collector.inventory.tables import records
 from thinwatt_collector.inventory.watched import Standing
-from thinwatt_collector.serve.api import campus, told
-from thinwatt_collector.serve.api.books import Known
+from thinwatt_collector.readers import LedgerReader
+from thinwatt_collector.serve.api import told
+from thinwatt_collector.serve.api.books import Known, Reader
+from thinwatt_collector.serve.api.campus import estimate
 from thinwatt_collector.serve.api.energy import Accounts
 from thinwatt_collector.serve.api.privacy import K, Role
 from thinwatt_collector.serve.api.published import Published
@@ -68,7 +71,7 @@ def device(seat: int, kind: str, model: str, simulated: bool = False) -> Known:
 class Collector:
     """The parts of a running collector that answer."""
 
-    def __init__(self, stands: Standing, memory: Memory) -> None:
+    def __init__(self, stands: Standing, memory: Reader) -> None:
         self.stands, self.memory = stands, memory
         self.accounts = Accounts(
             table.load({"zone": "FR"}), Published(PARIS, None, lambda: stands), lambda: stands, PARIS.key
@@ -78,7 +81,7 @@ class Collector:
         day = datetime.fromtimestamp(now, PARIS).date()
         who = told.connected(self.stands, self.memory.census(), day, now)
         heard = told.heard(self.accounts, self.memory, who, role, now, PARIS)
-        return campus.estimate(self.stands, day, who, heard, role, now)
+        return estimate(self.stands, day, who, heard, role, now)
 
 
 def width(found: Mapping[str, Any]) -> float:
@@ -274,3 +277,26 @@ def test_groups_for_everybody_are_of_five_endpoints_and_add_up() -> None:
     exact = Collector(standing(ATTACKED, {"2": "C"}), Memory()).estimate("technical")
     assert min(g["devices"] for g in exact["groups"]) == 2
     assert all(a["devices"] >= K for a in shown["advice"])
+
+
+@pytest.mark.parametrize("role", ["public", "technical"])
+def test_a_ledger_says_the_same_as_one_in_memory(campus: Ledger, role: Role) -> None:
+    """Six weeks by the engine that runs, in rooms, bases and models."""
+    rng = np.random.default_rng(3)
+    memory = Memory()
+    for n, (kind, model, _) in enumerate(ATTACKED):
+        of = {day: float(rng.integers(1, 10**7)) for day in days(0.0, 42 if n % 2 else 35)}
+        source = int(kind != "desktop")
+        basis = ("measured", "modelled")[source]
+        memory.told.append(Told(device(n, kind, model), basis, of))
+        number = campus.device(f"d{n}", kind, f"ledger's {model}")
+        for day, joules in of.items():
+            slot = int(day.replace(hour=12, tzinfo=PARIS).timestamp()) // 900
+            campus.energy(number, [slot], joules, source=source, covered=86_400.0, bias=0.05 * joules)
+    stands = standing(ATTACKED, without=2)
+    real = Collector(stands, LedgerReader(campus.ledger.reader()))
+    found, expected = real.estimate(role), Collector(stands, memory).estimate(role)
+    assert numbers(found) == pytest.approx(numbers(expected))
+    assert found["agents"] == len(ATTACKED)
+    assert found["measured"] > 0
+    assert found["modelled"] > 0
