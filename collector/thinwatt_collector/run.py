@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -77,8 +76,18 @@ class Collector:
         known = self.inventory.now
         published = Published(clocks(config.clocks), config.state / "published", known)
         self._keeper = Keeper(self._books, published, intensity)
-        setting = Setting(self, self._books, intensity, access, config.clocks, inventory=known, cells=published)
-        self.api = create_api(replace(setting, stale_after=config.stale_after))
+        self.api = create_api(
+            Setting(
+                snapshot=self,
+                books=self._books,
+                intensity=intensity,
+                access=access,
+                zone=config.clocks,
+                inventory=known,
+                cells=published,
+                stale_after=config.stale_after,
+            )
+        )
         self.receiver = Receiver(config.bind, secret_key, self._allow)
         self._control = Control(config.state, {"backup": self._backup, "status": self._status})
         self._gauges = Gauges(ledger_bytes=self._ledger.size())
