@@ -38,11 +38,11 @@ def main() -> None:
 
 def draw(path: Path) -> None:
     made, first = Campus(1), DAY - timedelta(days=365)
-    years = [made.block(first + timedelta(days=n), first + timedelta(days=n + 73)) for n in range(0, 365, 73)]
-    drawn = dict(
-        zip((d.name for d in made.places.devices), sum(b.true.sum(axis=1) for b in years).tolist(), strict=True)
-    )
-    true = sum(joules * (PUE if "/host-" in name else 1.0) for name, joules in drawn.items()) / KWH
+    joules = np.zeros(len(made.places.devices))
+    for begin in range(0, 365, 73):  # a block at a time: all of them would take gigabytes
+        joules += made.block(first + timedelta(days=begin), first + timedelta(days=begin + 73)).true.sum(axis=1)
+    drawn = dict(zip((d.name for d in made.places.devices), joules.tolist(), strict=True))
+    true = sum(energy * (PUE if "/host-" in name else 1.0) for name, energy in drawn.items()) / KWH
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), university(), DAY)
         inventory, _ = load(Path(folder))
@@ -51,8 +51,8 @@ def draw(path: Path) -> None:
     room = ""
     while True:
         fleet = Fleet(inventory, DAY, alone(inventory, DAY, told))
-        energy = fleet.whole().energy
-        steps.append((room, len(told), energy.expected / KWH, energy.low / KWH, energy.high / KWH))
+        found = fleet.whole().energy
+        steps.append((room, len(told), found.expected / KWH, found.low / KWH, found.high / KWH))
         room = next((a.name[1] for a in connect_next(fleet) if a.name[0] == "room"), "")
         if not room:
             break
