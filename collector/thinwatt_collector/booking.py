@@ -20,11 +20,11 @@ from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
 from thinwatt_collector.fleet import Fleet, Placed
 from thinwatt_collector.labels import Family, key
-from thinwatt_collector.layout import SourceKey
+from thinwatt_collector.layout import GroupLayout, SourceKey
 from thinwatt_collector.ledger import Ledger, LedgerError
 from thinwatt_collector.models.attribution import DEFAULT, Policy
 from thinwatt_collector.receive import Message
-from thinwatt_collector.sharing import Shared
+from thinwatt_collector.sharing import Line, Shared
 from thinwatt_collector.tallies import Reply, Tallies, refusal
 
 SECOND: Final = counting.SECOND
@@ -41,7 +41,9 @@ CLOCK_LIMIT: Final = 1 << 61
 class Intensity(Protocol):
     """Carbon intensity by slot, for the booked carbon."""
 
-    method: str
+    @property
+    def method(self) -> str:
+        """The label ``method`` of everything made with it."""
 
     def at(self, slots: Ints) -> tuple[Floats, NDArray[np.bool_]]:
         """Return intensity [g/J] and whether it is a fallback, each of shape (slots,)."""
@@ -80,6 +82,7 @@ class Booking:
             LedgerError: nobody knows whether it was committed.
         """
         fleet = self.fleet
+        self._begin_at_zero()
         self._read_streams(frames)
         for group in decode.rounds(frames):
             for (schema, _, version), messages in group.items():
@@ -92,6 +95,32 @@ class Booking:
         moved = transaction.moves.index if transaction.empty else self.ledger.commit(transaction)
         self._committed(transaction, moved)
         return self.replies + self._answers()
+
+    def _begin_at_zero(self) -> None:
+        """Have all that can rise of machines just described stand at 0: a counter that appears has not risen."""
+        fleet = self.fleet
+        for schema, machines in fleet.newly_told():
+            placed, start = fleet.placed(schema), 0
+            for group, sources in zip(placed.layout.groups, placed.sources, strict=True):
+                devices = machines[:, start : start + len(group.devices)].ravel()
+                start += len(group.devices)
+                fleet.totals.rows(np.unique(np.concatenate(self._keys_of(group, sources, devices))))
+
+    def _keys_of(self, group: GroupLayout, sources: Ints, devices: Ints) -> list[Ints]:
+        """Return the keys of the totals of devices, and of their classes, that may ever rise."""
+        fleet = self.fleet
+        kind, may = fleet.device["group"][devices], counting.bases(group, fleet.models(devices))
+        some = may.any(axis=-1)
+        keys = [key(Family.DEVICE_GAP, devices), key(Family.GAP, kind)]
+        keys += [key(Family.DEVICE_COVERED, devices[some]), key(Family.COVERED, kind[some])]
+        keys += [key(Family.CARBON, kind[some]), *(key(Family.SOURCE_ENERGY, devices, s) for s in sources.tolist())]
+        lines = sharing.lines(group.desktops) if group.desktops else ()
+        for place, winner in enumerate(fleet.winner_ids.tolist()):
+            on_it = may[:, place]
+            keys += [key(Family.DEVICE_ENERGY, devices[on_it], winner), key(Family.ENERGY, kind[on_it], winner)]
+            shared = [self._source_of(line, counting.WINNERS[place].basis) for line in lines if on_it.any()]
+            keys += [key(Family.SHARED, devices[on_it], source) for source in shared]
+        return keys
 
     def _read_streams(self, frames: list[Message]) -> None:
         """Bring into memory the streams that are heard for the first time since the start."""
@@ -322,10 +351,13 @@ class Booking:
             joules, seconds = shared.joules[:, :, basis, k], shared.seconds[:, :, basis, k]
             there = joules > 0
             if there.any():
-                source = self.fleet.source_id(SourceKey(sharing.SOURCE, line.text, self._policy, winner.basis))
+                source = self._source_of(line, winner.basis)
                 s, d, j = stream[there], device[there], joules[there]
                 self._slots(s, d, slot[there], source, j, j * sure[:, :, basis][there], seconds[there])
                 self._total(Family.SHARED, s, d, source, j)
+
+    def _source_of(self, line: Line, basis: str) -> int:
+        return self.fleet.source_id(SourceKey(sharing.SOURCE, line.text, self._policy, basis))
 
     def _slots(self, s: Ints, d: Ints, slot: Ints, source: int, joules: Floats, bias: Floats, covered: Floats) -> None:
         zero = np.zeros(len(joules))

@@ -63,7 +63,8 @@ LABELS: Final = MappingProxyType(
         "agent": "name in the allow-list",
         "version": "of the program",
         "simulated": "true for a made-up machine",
-        "result": "frame: booked, duplicate, hole, elsewhere (by another collector); commit: committed, failed",
+        "result": "frame: booked, duplicate, hole, elsewhere (by another collector), postponed (the agent sends it "
+        "again); commit: committed, failed",
         "reason": "why it was not taken",
     }
 )
@@ -114,8 +115,7 @@ CATALOGUE: Final = _catalogue(
             "thinwatt_gap_seconds_total",
             "counter",
             "seconds",
-            "Device time for which nobody could measure or model the energy; it is not counted as zero, and stands at "
-            "0 before the first gap.",
+            "Device time for which nobody could measure or model the energy; it is not counted as zero.",
             ("class", "simulated"),
             CLASSES,
         ),
@@ -132,7 +132,7 @@ CATALOGUE: Final = _catalogue(
             "counter",
             "seconds",
             "Time for which the energy of one device is known.",
-            ("device",),
+            ("device", "simulated"),
             PRESENT,
         ),
         Metric(
@@ -140,7 +140,7 @@ CATALOGUE: Final = _catalogue(
             "counter",
             "seconds",
             "Time for which nobody could measure or model the energy of one device.",
-            ("device",),
+            ("device", "simulated"),
             PRESENT,
         ),
         Metric(
@@ -180,7 +180,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "seconds",
             "Age of the newest booked row of one device.",
-            ("device",),
+            ("device", "simulated"),
             PRESENT,
         ),
         Metric(
@@ -212,7 +212,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "seconds",
             "The collector's wall clock minus an agent's, when the last live frame arrived.",
-            ("agent",),
+            ("agent", "simulated"),
             AGENTS,
         ),
         Metric(
@@ -220,7 +220,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "",
             "1 while two machines are alive under one name: a cloned key.",
-            ("agent",),
+            ("agent", "simulated"),
             AGENTS,
         ),
         Metric(
@@ -228,7 +228,7 @@ CATALOGUE: Final = _catalogue(
             "counter",
             "seconds",
             "CPU time that an agent has used itself since it started.",
-            ("agent",),
+            ("agent", "simulated"),
             AGENTS,
         ),
         Metric(
@@ -236,7 +236,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "bytes",
             "Memory that an agent itself uses.",
-            ("agent",),
+            ("agent", "simulated"),
             AGENTS,
         ),
         Metric(
@@ -244,7 +244,7 @@ CATALOGUE: Final = _catalogue(
             "gauge",
             "",
             "Rows that an agent keeps because they are not answered yet.",
-            ("agent",),
+            ("agent", "simulated"),
             AGENTS,
         ),
         Metric(
@@ -253,7 +253,7 @@ CATALOGUE: Final = _catalogue(
             "",
             "Frames by what became of them.",
             ("result",),
-            "4",
+            "5",
             own=True,
         ),
         Metric(
@@ -271,7 +271,7 @@ CATALOGUE: Final = _catalogue(
             "",
             "Messages not taken, by reason.",
             ("reason",),
-            "one a reason, about 15",
+            "one a reason, 15",
             own=True,
         ),
         Metric(
@@ -353,6 +353,9 @@ def page(out: TextIO) -> None:
         "never fall. A backlog that arrives late makes them rise at once, so alert on the gauges of power, not on\n"
         "`rate()` of joules. Where several collectors share a ledger each shows all of it: `max without (instance)`\n"
         "first.\n\n"
+        "A counter stands at 0 from the moment at which a machine says what it is, before its first rows: a counter\n"
+        "that appears has not risen, so `increase()` would not see what it appears with. Not so of a backlog that\n"
+        "comes with the first words, and of the CPU time of agents, who count from their own start.\n\n"
         "Where `per_device` is not `all`, figures of a class of endpoints stand still until five of its devices have\n"
         "booked something, then move together, so that no difference between two scrapes is one person's\n"
         "([why](decisions/endpoints-move-together.md)). What is held back, and why, stands on `/readyz`. A class\n"

@@ -208,6 +208,28 @@ def count(
     return Counted(chunks, joules, covered, won, won_covered, bias, shared)
 
 
+def bases(group: GroupLayout, models: DeviceModels) -> NDArray[np.bool_]:
+    """Return on which bases energy of whole devices may be counted, (…, 3) by :data:`WINNERS`.
+
+    Args:
+        group: the meaning of the columns.
+        models: of devices, (…).
+    """
+    anything = np.ones_like(models.base, np.bool_)
+    at_the_wall = np.isfinite(models.efficiency) & (np.isfinite(models.base) | group.platform)
+    by_load = np.isfinite(models.watts).all(axis=-1)
+    found = (
+        anything & bool(group.meters),
+        anything & bool(group.modelled) | at_the_wall & bool(group.components),
+        anything & bool(group.assumed) | by_load & _has_load(group),
+    )
+    return np.stack(found, axis=-1)
+
+
+def _has_load(group: GroupLayout) -> bool:
+    return group.cpu is not None and group.cpu_capacity is not None and group.load_covered is not None
+
+
 def _load_model(at: list[int], ours: Floats, models: DeviceModels) -> tuple[Floats, Floats]:
     """Return joules and covered seconds of the load model, (frames, devices, rows) each; 0 s where it has no curve."""
     busy, capacity, covered = np.diff(ours[:, :, at], axis=3).transpose(2, 0, 1, 3)
@@ -227,10 +249,19 @@ def _estimates(group: GroupLayout, series: Floats, ours: Floats, models: DeviceM
             return joules[:, :, parts[0]], covered[:, :, parts[0]]
         return joules[:, :, parts].sum(axis=2), covered[:, :, parts].min(axis=2)
 
+    def platform_seconds() -> Floats | float:
+        """Return the seconds in which nothing stands beside what the components' counters hold."""
+        if group.platform_seconds is None:
+            return together(group.components)[1] if group.platform else 0.0
+        seconds: Floats = np.diff(ours[:, :, group.platform_seconds], axis=2)
+        return seconds
+
     def at_the_wall() -> tuple[Floats, Floats]:
         j, c = together(group.components)
-        base = np.zeros_like(models.base) if group.platform else models.base
-        wall = power.wall_from_components(j, base[:, :, None] * c, models.efficiency[:, :, None])
+        seconds = c - platform_seconds()
+        beside = np.where(seconds != 0, models.base[:, :, None] * seconds, 0.0)
+        # What psys saw of a time in which at first the packages counted comes in a later row, its seconds with it.
+        wall = np.maximum(power.wall_from_components(j, beside, models.efficiency[:, :, None]), 0.0)
         known = np.isfinite(wall)
         return np.where(known, wall, 0.0), np.where(known, c, 0.0)
 

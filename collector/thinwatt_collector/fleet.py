@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 import numpy as np
@@ -118,6 +120,7 @@ class Fleet:
         self.machines: dict[str, Mapping[str, Any]] = {}
         self.descriptions = 0
         self._schemas_of: dict[str, set[bytes]] = {}
+        self._told: dict[tuple[bytes, str], list[int]] = {}
         self.sources = [SourceKey(*row[1:]) for row in known.sources]
         self._source_ids = {key: i for i, key in enumerate(self.sources)}
         self.winner_ids = np.array([self.source_id(w) for w in WINNERS], np.int64)
@@ -127,6 +130,7 @@ class Fleet:
         self.device = Rows(
             group=(np.int64, ()),
             seen=(np.int64, ()),
+            told=(np.int64, ()),
             last_utc=(np.int64, ()),
             watts=(np.float64, (4,)),
             base=(np.float64, ()),
@@ -300,26 +304,41 @@ class Fleet:
             self.unsaved.sources.append((found, key))
         return found
 
-    def describe_machine(self, agent: str, machine: Mapping[str, Any], schema: Schema) -> None:
-        """Take a machine's description: class and model of the agent's own device and of those it reports for."""
+    def describe_machine(self, agent: str, machine: Mapping[str, Any], schema: Schema, at: int = 0) -> None:
+        """Take a machine's description: class and model of the agent's own device and of those it reports for.
+
+        ``at`` is the collector's UTC [ns] when it came, 0 if nobody knows any more.
+        """
         self.machines[agent] = machine
         self.descriptions += 1
         others = machine.get("devices")
         others = others if isinstance(others, dict) else {}
+        numbers = []
         for group in schema.groups:
             for name in group.devices:
                 about = others.get(name, {}) if name else machine
                 about = about if isinstance(about, dict) else {}
-                self._describe_device(agent, name, about, bool(machine.get("simulated", False)))
+                numbers.append(self._describe_device(agent, name, about, bool(machine.get("simulated", False))))
+        self.device["told"][numbers] = at
+        self._told[schema.id, agent] = numbers
 
-    def _describe_device(self, agent: str, name: str, about: Mapping[str, Any], simulated: bool) -> None:
+    def _describe_device(self, agent: str, name: str, about: Mapping[str, Any], simulated: bool) -> int:
+        before = len(self.devices)
         number = self.device_id(agent, name)
         kind, model = printable(about.get("class"), 64) or "unknown", printable(about.get("model"), 200)
         new = Device(number, self.devices[number].name, agent, kind, model, simulated)
         if new != self.devices[number]:
             self.devices[number] = self.unsaved.devices[number] = new
             self._set_model(new)
-            self.totals.rename(number)
+            if number < before:
+                self.totals.rename(number)
+        return number
+
+    def newly_told(self) -> Iterator[tuple[bytes, Ints]]:
+        """Yield each schema of the machines described since the last call, with their devices, (machines, devices)."""
+        told, self._told = self._told, {}
+        for schema, those in groupby(sorted(told), key=itemgetter(0)):
+            yield schema, np.array([told[key] for key in those], np.int64)
 
     def device_id(self, agent: str, name: str) -> int:
         """Return the number of an agent's device, a new one if it was never seen."""
@@ -367,7 +386,7 @@ class Fleet:
         for device in other.devices:
             number = self._device_ids.get(device.name)
             if number is not None:
-                for name in ("seen", "last_utc", "power", "basis"):
+                for name in ("seen", "told", "last_utc", "power", "basis"):
                     self.device[name][number] = other.device[name][device.id]
 
     def models(self, devices: Ints) -> DeviceModels:
@@ -393,19 +412,17 @@ class Fleet:
             elif family is Family.CARBON:
                 labels["method"] = self._method
             return labels
-        labels = {"device": self.devices[first].name}
+        device = self.devices[first]
+        labels = {"device": device.name, "simulated": device.marked}
         if family is Family.DEVICE_ENERGY:
-            labels |= Group(self.devices[first].kind, self.devices[first].simulated).labels()
-            labels |= {"basis": self.sources[second].basis}
+            labels |= {"class": device.kind, "basis": self.sources[second].basis}
         elif family is Family.SOURCE_ENERGY:
             key = self.sources[second]
             labels |= {"source": key.source, "part": key.part, "scope": key.scope, "basis": key.basis}
-            labels |= {"simulated": self.devices[first].marked}
         elif family is Family.SHARED:
             key = self.sources[second]
             line = line_of(key.part)
             labels |= {"pool": line.pool, "part": line.part, "policy": key.scope, "basis": key.basis}
-            labels |= {"simulated": self.devices[first].marked}
         return labels
 
     def saved(self, devices: Sequence[Device], schemas: Iterable[bytes], sources: int) -> None:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.fleet import Device, Fleet, Group
 from thinwatt_collector.labels import Totals
+from thinwatt_collector.serve.api.privacy import MIXED
 from thinwatt_collector.serve.api.published import Counter
 from thinwatt_collector.serve.exposition import Family, LabelSet, label_text
 from thinwatt_collector.snapshot import K_ANONYMITY, NO_ENDPOINT, Rules
@@ -49,6 +50,9 @@ Row = tuple[str, float]
 """Labels as text, and the number."""
 Counters = Mapping[tuple[str, str], Counter]
 """What was published of endpoints, by class and simulated."""
+
+
+NOTHING: Final = Counter(dict.fromkeys(("measured", "modelled", "assumed", MIXED), 0.0), 0.0, 0.0, 0.0)
 
 
 def nothing_counted() -> Counters | None:
@@ -92,8 +96,6 @@ class Publication:
         """
         shown = {f.metric.name: f for f in families}
         rows = {name: _rows(shown[name]) for name in OF_CLASSES & shown.keys()}
-        if COVERED in rows and GAP in rows:
-            _begin_at_zero(rows[GAP], rows[COVERED])
         self._follow(fleet)
         said = _virtual(fleet)
         for group in fleet.groups:
@@ -103,7 +105,7 @@ class Publication:
                 said += self._hold(fleet, group, rows)
             if group.kind in ELSEWHERE and GAP in rows:
                 rows[GAP] = [row for row in rows[GAP] if not _is_of(row, group)]
-        self._count(rows)
+        self._count(rows, fleet)
         self.said = said
         made = {
             name: Family(CATALOGUE[name], LabelSet([t for t, _ in r]), np.array([v for _, v in r], np.float64))
@@ -111,14 +113,24 @@ class Publication:
         }
         return [self._single(fleet, made.get(f.metric.name, f)) for f in families]
 
-    def _count(self, rows: dict[str, list[Row]]) -> None:
-        """Add the counters of endpoints, as /api/v1 has them for everybody."""
-        for (kind, simulated), counter in sorted((self._counters() or {}).items()):
+    def _count(self, rows: dict[str, list[Row]], fleet: Fleet) -> None:
+        """Add the counters of endpoints, as /api/v1 has them for everybody; what is to come stands at 0 before.
+
+        Else ``increase()`` would not see the first of it: a counter that appears has not risen.
+        """
+        counted = self._counters()
+        if counted is None:
+            return
+        many = np.bincount(fleet.device["group"], minlength=len(fleet.groups)) >= K_ANONYMITY
+        begun = [g for g, enough in zip(fleet.groups, many.tolist(), strict=True) if enough]
+        every = {(g.kind, g.labels()["simulated"]): NOTHING for g in begun} | dict(counted)
+        for (kind, simulated), counter in sorted(every.items()):
             group = Group(kind, simulated == "true")
             if self._free(group) or kind in ELSEWHERE:
                 continue
             numbers = {CARBON: counter.grams, COVERED: counter.covered, GAP: counter.gap}
-            told = [(ENERGY, {"basis": basis}, joules) for basis, joules in counter.joules.items()]
+            joules_of = {**NOTHING.joules, **counter.joules}
+            told = [(ENERGY, {"basis": basis}, joules) for basis, joules in joules_of.items()]
             told += [(name, {"method": self._method}, number) for name, number in numbers.items()]
             for name, more, number in told:
                 if name in rows:
@@ -206,12 +218,6 @@ def _is_of(row: Row, group: Group) -> bool:
     return (
         found is not None and found[1] == label_text({"class": group.kind}) and found[2] == group.labels()["simulated"]
     )
-
-
-def _begin_at_zero(gaps: list[Row], covered: list[Row]) -> None:
-    """Add the gap of 0 s of a class that has had none: the first one is an increase only behind a number."""
-    there = {text for text, _ in gaps}
-    gaps.extend((text, 0.0) for text, _ in covered if text not in there)
 
 
 def _virtual(fleet: Fleet) -> list[str]:

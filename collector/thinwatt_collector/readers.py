@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
@@ -38,10 +39,11 @@ class LedgerReader:
 
     Args:
         connection: of its own; closed with it.
+        left: called when it is closed.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
+    def __init__(self, connection: duckdb.DuckDBPyConnection, left: Callable[[], None] = lambda: None) -> None:
+        self._connection, self._left = connection, left
 
     def first(self) -> int | None:
         """Return the beginning of the oldest slot with energy, UTC [s]."""
@@ -134,6 +136,7 @@ class LedgerReader:
     def close(self) -> None:
         """Close."""
         self._connection.close()
+        self._left()
 
 
 class LedgerBooks:
@@ -146,14 +149,36 @@ class LedgerBooks:
 
     def __init__(self, ledger: ReadableLedger, step: Step) -> None:
         self._ledger, self._step = ledger, step
+        self._room = threading.Event()
+        self._room.set()
+        self._reading = 0
+        self._count = threading.Lock()
         self._asked: queue.Queue[tuple[Callable[[], list[Agent]], Future[list[Agent]]]] = queue.Queue(QUESTIONS)
 
     def reader(self) -> LedgerReader:
         """Return a new reader of the ledger; from any thread."""
+        if not self._room.wait(ROUND_WITHIN):
+            raise UnreadableError("the ledger writes its log into its file, behind the last reader")
         try:
-            return LedgerReader(self._ledger.reader())
+            found = LedgerReader(self._ledger.reader(), self._left)
         except LedgerError as error:
             raise UnreadableError(str(error)) from error
+        with self._count:
+            self._reading += 1
+        return found
+
+    def _left(self) -> None:
+        with self._count:
+            self._reading -= 1
+
+    def pause(self) -> bool:
+        """Let no new reader in; return whether none is left."""
+        self._room.clear()
+        return self._reading == 0
+
+    def resume(self) -> None:
+        """Let readers in again."""
+        self._room.set()
 
     def agents(self, after: str, limit: int) -> list[Agent]:
         """Return agents in the order of their names, those behind ``after``; from any thread but the step's."""

@@ -38,6 +38,10 @@ FAILED: Final = (
 )
 
 
+REASONS: Final = ("chosen_route", "handshake", "not_allowed", "not_thinwatt", "unknown_key")
+"""Why the receiver itself does not take something."""
+
+
 class Message(NamedTuple):
     """What one agent sent: ``agent`` is the name that its key has, ``received`` the collector's UTC [ns]."""
 

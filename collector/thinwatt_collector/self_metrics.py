@@ -9,9 +9,11 @@ from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from thinwatt_agent import __version__
+from thinwatt_agent import __version__, wire
+from thinwatt_collector.receive import REASONS
 from thinwatt_collector.tallies import Tallies
 
+RESULTS = ("booked", "duplicate", "hole", "elsewhere", "postponed")
 BUCKETS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 
@@ -36,12 +38,12 @@ class OwnSeries(Collector):
         """Return the families."""
         t, g = self._tallies, self._gauges
         frames = CounterMetricFamily("thinwatt_collector_frames", "Frames by what became of them.", labels=["result"])
-        for result in ("booked", "duplicate", "hole", "elsewhere"):
+        for result in RESULTS:
             frames.add_metric([result], t.frames[result])
         dropped = CounterMetricFamily(
             "thinwatt_collector_dropped_messages", "Messages not taken, by reason.", labels=["reason"]
         )
-        reasons = dict(t.dropped)
+        reasons = dict.fromkeys((*wire.REASONS, *REASONS), 0) | dict(t.dropped)
         for reason, count in dict(self._dropped).items():
             reasons[reason] = reasons.get(reason, 0) + count
         for reason, count in sorted(reasons.items()):

@@ -111,10 +111,19 @@ def shared(
     there = (present @ member)[:, :, None] * whole[..., None]
     host = np.stack((found.idle, found.overhead, found.unattributed), axis=3)
     return Shared(
-        (*(Line(pool, part) for part in ("idle", "dynamic") for pool in pools), *(Line("", p) for p in HOST_LINES)),
+        _lines(pools),
         np.concatenate((found.of_idle @ member, found.of_dynamic @ member, host), axis=3),
         np.concatenate((there, there, *[covered[..., None]] * len(HOST_LINES)), axis=3),
     )
+
+
+def lines(desktops: DesktopColumns) -> tuple[Line, ...]:
+    """Return the lines that hosts with these desktops have, in the order of :func:`shared`."""
+    return _lines(_pools(desktops)[0])
+
+
+def _lines(pools: list[str]) -> tuple[Line, ...]:
+    return (*(Line(pool, part) for part in ("idle", "dynamic") for pool in pools), *(Line("", p) for p in HOST_LINES))
 
 
 def _pools(desktops: DesktopColumns) -> tuple[list[str], Floats]:

@@ -90,21 +90,22 @@ class Snapshots:
             conflicts: agents of which two boots are alive.
             now: the collector's UTC [ns].
         """
-        present = self._present(fleet, now)
-        shown = present & self._one_by_one(fleet)
-        groups = self._groups(fleet, present)
+        present = self._lately(fleet.device["seen"], now)
+        # Of a machine that has said what it is, counters stand at 0 until its first rows are booked.
+        told = present | self._lately(fleet.device["told"], now)
+        alone = self._one_by_one(fleet)
+        groups = self._groups(fleet, told)
         plain = self._of_one_mind(fleet, groups, present)
         which = {family: plain if family is Booked.ENERGY else groups for family in AGGREGATES}
         families = [self._totals(fleet, family, name, which[family]) for family, name in AGGREGATES.items()]
-        families += [self._totals(fleet, family, name, shown) for family, name in PER_DEVICE.items()]
-        families += self._power(fleet, present, shown, now)
+        families += [self._totals(fleet, family, name, told & alone) for family, name in PER_DEVICE.items()]
+        families += self._power(fleet, present, present & alone, now)
         families += self._agents(fleet, skew, conflicts, now)
         return families
 
-    def _present(self, fleet: Fleet, now: int) -> NDArray[np.bool_]:
-        seen = fleet.device["seen"]
-        present: NDArray[np.bool_] = (seen > 0) & (now - seen <= self._rules.stale_after * SECOND)
-        return present
+    def _lately(self, at: Ints, now: int) -> NDArray[np.bool_]:
+        lately: NDArray[np.bool_] = (at > 0) & (now - at <= self._rules.stale_after * SECOND)
+        return lately
 
     def _one_by_one(self, fleet: Fleet) -> NDArray[np.bool_]:
         kinds = np.array([_shown_alone(self._rules.per_device, k) for k in (g.kind for g in fleet.groups)] or [False])
@@ -172,8 +173,8 @@ class Snapshots:
             self._family("thinwatt_device_power_watts", key, lambda: named(one), power[one]),
             self._family(
                 "thinwatt_device_last_row_age_seconds",
-                key[:2],
-                lambda: [{"device": fleet.devices[i].name} for i in one.tolist()],
+                (*key[:2], key[-1]),
+                lambda: [{"device": fleet.devices[i].name, "simulated": fleet.devices[i].marked} for i in one.tolist()],
                 age[one],
             ),
             _small("thinwatt_power_watts", drawn),
@@ -220,22 +221,30 @@ def _roster(last: Roster | None, fleet: Fleet, since: int, alone: NDArray[np.boo
     own = {a: fleet.device_number(a) for a in newest}
     names = sorted(a for a, number in own.items() if number is None or alone[number])
     machines = [fleet.machines.get(a, {}) for a in names]
+    marked = _marked(fleet, names)
     info = [
-        {
-            "agent": a,
-            "version": printable(m.get("agent_version"), 64),
-            "simulated": str(bool(m.get("simulated"))).lower(),
-        }
-        for a, m in zip(names, machines, strict=True)
+        {"agent": a, "version": printable(m.get("agent_version"), 64), "simulated": mark}
+        for a, m, mark in zip(names, machines, marked, strict=True)
     ]
     return Roster(
         key,
         names,
         np.array([newest[a] for a in names], np.int64),
         np.array([bool(m) for m in machines], np.bool_),
-        label_set("thinwatt_agent_rss_bytes", [{"agent": a} for a in names]),
+        label_set(
+            "thinwatt_agent_rss_bytes",
+            [{"agent": a, "simulated": mark} for a, mark in zip(names, marked, strict=True)],
+        ),
         label_set("thinwatt_agent_info", info),
     )
+
+
+def _marked(fleet: Fleet, agents: list[str]) -> list[str]:
+    """Return the label ``simulated`` of agents: as they say, else as the ledger knows their devices."""
+    said = {a: str(bool(machine.get("simulated"))).lower() for a, machine in fleet.machines.items()}
+    if not said.keys() >= set(agents):
+        said = {d.agent: d.marked for d in fleet.devices} | said
+    return [said.get(a, "false") for a in agents]
 
 
 def _group_of(labels: dict[str, str]) -> Group:

@@ -67,7 +67,7 @@ class Step:
         # A thousand machines of one schema keep one, not a thousand of the same.
         schema = self._schemas.setdefault(hello.schema.id, hello.schema)
         self._hellos[message.agent] = wire.Hello(schema, hello.machine)
-        self.fleet.describe_machine(message.agent, hello.machine, hello.schema)
+        self.fleet.describe_machine(message.agent, hello.machine, hello.schema, message.received)
         return []
 
     def commit(self, now: int) -> list[Reply]:

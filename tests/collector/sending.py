@@ -49,6 +49,11 @@ def pair(source: str, part: str = "", *, scope: str = "wall", basis: str = "meas
 PLUG = Schema((Group(("",), pair("plug")),))
 LOAD = tuple(Column("load", q, "counter", "s") for q in ("cpu", "cpu_capacity", "covered"))
 RAPL = pair("rapl", "package-0", scope="component", basis="modelled")
+TOTAL = (
+    Column("rapl", "energy", "counter", "J", "total", scope="component", basis="modelled", total=False),
+    Column("rapl", "covered", "counter", "s", "total"),
+    Column("rapl", "platform", "counter", "s", "total"),
+)
 GAUGE = Column("load", "memory", "gauge", "B")
 
 _ids = itertools.count(1)
@@ -136,12 +141,12 @@ class Bench:
     def totals(self) -> dict[tuple[str, str], float]:
         """Return booked totals by family and the labels' values, comma-separated in the order of their names.
 
-        ``simulated`` is left out where it is false.
+        ``simulated`` is left out where it is false, and a total to which nothing was ever added.
         """
         t = self.step.fleet.totals
         labels = [", ".join(_values(text)) for text in t.texts]
         named = zip(t.family.tolist(), labels, t.values.tolist(), strict=True)
-        return {(Family(f).name, text): value for f, text, value in named}
+        return {(Family(f).name, text): value for f, text, value in named if value}
 
     def slots(self, device: str = "a", source: str = "booked") -> dict[int, tuple[float, float]]:
         """Return joules and covered seconds of a device by slot, counted from the slot of ``NOW``."""

@@ -47,6 +47,12 @@ def test_a_metric_tells_a_person_what_it_is(metric: Metric) -> None:
     assert len(set(metric.labels)) == len(metric.labels)
 
 
+@pytest.mark.parametrize("metric", METRICS, ids=lambda m: m.name)
+def test_whatever_is_told_of_a_machine_says_whether_it_is_made_up(metric: Metric) -> None:
+    if {"device", "agent", "class"} & set(metric.labels):
+        assert metric.labels[-1] == "simulated"
+
+
 def test_no_label_can_hold_a_person() -> None:
     people = {
         "user",

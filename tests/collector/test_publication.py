@@ -132,7 +132,7 @@ def test_counters_of_endpoints_are_those_that_the_api_has_for_everybody_whatever
             site.book(f"pc-{device}", basis="measured" if device in metered else "modelled")
         site.commit()
     counters = [
-        {k: v for k, v in page.items() if k[0].endswith("_total") and "desktop" in k} for page in site.pages[1:]
+        {k: v for k, v in page.items() if k[0].endswith("_total") and "desktop" in k and v} for page in site.pages[1:]
     ]
     expected = {ENERGY: 600.0, MIXED: 40.0, CARBON: 7.0, COVERED: 300.0, GAP: 20.0} if known else {}
     assert all(page == expected for page in counters)
@@ -235,6 +235,28 @@ def test_a_gap_is_there_before_the_first_one() -> None:
     s = site.senders["srv"]
     site.bench.give(s, s.frame(1, [(2, 120.0, [60.0, 60.0])]))
     assert site.commit()["gap_seconds_total", "host"] == 60.0
+
+
+def test_a_class_of_endpoints_stands_at_zero_before_anything_is_published_of_it() -> None:
+    """Nothing is nobody's; what comes is then an increase."""
+    site = Site(counted={})
+    senders = [Sender(f"pc-{n}", schema=PLUG, offset=site.bench.now) for n in range(K_ANONYMITY)]
+    for s in senders[:-1]:
+        site.bench.hello(s, {"class": "desktop"})
+    assert not {ENERGY, CARBON, COVERED, GAP} & site.commit().keys()
+    site.bench.hello(senders[-1], {"class": "desktop"})
+    page = site.commit()
+    assert {page[key] for key in (ENERGY, MIXED, CARBON, COVERED, GAP)} == {0.0}
+    site.counted = {("desktop", "false"): Counter({"measured": 60.0}, 1.0, 300.0, 0.0)}
+    page = site.commit()
+    assert (page[ENERGY], page[MIXED], page[COVERED], page[GAP]) == (60.0, 0.0, 300.0, 0.0)
+
+
+def test_where_the_ledger_was_not_read_yet_nothing_is_shown_as_zero_that_is_none() -> None:
+    site = Site(counted=None)
+    for n in range(K_ANONYMITY):
+        site.book(f"pc-{n}")
+    assert not {ENERGY, CARBON, COVERED, GAP} & site.commit().keys()
 
 
 def test_a_virtual_machine_has_neither_power_nor_gap_of_its_own() -> None:

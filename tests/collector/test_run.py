@@ -130,14 +130,14 @@ def test_frames_go_in_and_energy_by_room_with_its_price_comes_out(campus: Collec
 
 def test_metrics_count_of_endpoints_what_the_api_shows_to_everybody(campus: Collector, tmp_path: Path) -> None:
     def shown() -> dict[str, float]:
-        return {
-            family.metric.name: float(family.values[at])
-            for family in campus.families()
-            for at, piece in enumerate(family.labels.pieces())
-            if 'class="desktop"' in piece and family.metric.kind == "counter"
-        }
+        found: dict[str, float] = {}
+        for family in campus.families():
+            for at, piece in enumerate(family.labels.pieces()):
+                if 'class="desktop"' in piece and family.metric.kind == "counter":
+                    found[family.metric.name] = found.get(family.metric.name, 0.0) + float(family.values[at])
+        return found
 
-    assert shown() == {}, "booked, and not read yet"
+    assert set(shown().values()) <= {0.0}, "booked, and not read yet"
     campus._keeper.turn(int(time.time()))
     campus.commit()
     (row,) = answers(campus, tmp_path, "begin=2000-01-01&grain=month&by=&class=desktop", "public")

@@ -13,6 +13,7 @@ import numpy as np
 
 from thinwatt_collector.book import Ints, StreamRow, Totals, Transaction, merged_totals
 from thinwatt_collector.ledger import Dimensions, LedgerError
+from thinwatt_collector.ledger.compaction import Plan
 
 SlotKey = tuple[int, int, int]
 
@@ -159,6 +160,14 @@ class MemoryLedger:
 
     def backup(self, path: str) -> int:
         raise NotImplementedError
+
+    def compact(self, now: float, limit: int, plan: Plan) -> int:
+        """Nothing is ever due."""
+        return 0
+
+    def checkpoint(self) -> bool:
+        """Nothing to write."""
+        return True
 
     def size(self) -> int:
         return 0

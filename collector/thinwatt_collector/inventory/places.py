@@ -61,7 +61,7 @@ class Place:
     def key(self) -> str:
         """Return it as a text, which :func:`place_of` reads.
 
-        >>> place_of(Place(room="B1", price=Price(0.19, date(2026, 2, 1), "site North"))).price
+        >>> place_of(Place(room="B1", price=Price(0.19, date(2026, 2, 1), "site North")).key).price
         Price(eur_per_kwh=0.19, since=datetime.date(2026, 2, 1), where='site North')
         """
         return _key(self)
@@ -139,7 +139,7 @@ class Pinned:
     def __contains__(self, name: object) -> bool:
         return name in self.keys
 
-    def within(self, names: Sequence[str], begin: int, end: int) -> tuple[list[str], list[int]]:  # noqa: ARG002
+    def within(self, names: Sequence[str], begin: int, end: int) -> tuple[list[str], list[int]]:  # noqa: ARG002  # pinned: the same at all times
         """Return the key of each device's place; none changes it."""
         return [self.keys.get(name, self.nowhere) for name in names], []
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import urllib.request
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -81,6 +82,15 @@ def _all_are_heard(url: str) -> bool:
     return [group.devices for group in shown(url)] == [1, 936]
 
 
+def _unmarked(url: str) -> set[str]:
+    """Return the devices and agents of which something is shown as if they were real."""
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    ours = [line for line in lines if re.match(r"thinwatt_(device|source|agent)_", line)]
+    assert ours
+    return {re.findall(r'(?:device|agent)="([^"]*)"', line)[0] for line in ours if 'simulated="true"' not in line}
+
+
 def _more_than(url: str, joules: float) -> bool:
     return (shown(url)[1].joules or 0.0) > joules
 
@@ -97,6 +107,7 @@ def test_a_campus_that_goes_on_over_two_starts_and_nothing_left_running(tmp_path
             print(f"{turn} start: {time.monotonic() - began:.1f} s")
             url = re.findall(r"http://\S+/metrics", said.read_text())[0]
             until(partial(_all_are_heard, url), 90)
+            assert _unmarked(url) == {machines.THIS_MACHINE}
             first = shown(url)[1].joules or 0.0
             assert first >= before
             until(partial(_more_than, url, first), 90)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 import sqlite3
 import subprocess
@@ -70,6 +71,29 @@ def test_a_ledger_of_a_newer_thinwatt_is_refused_and_left_alone(tmp_path: Path) 
     assert path.read_bytes() == before
     with duckdb.connect(str(path)) as connection:  # It was closed again.
         assert connection.execute("SELECT count(*) FROM stream").fetchall() == [(1,)]
+
+
+def test_time_and_gaps_of_an_older_ledger_are_marked_as_their_device_is(tmp_path: Path) -> None:
+    path, awkward = tmp_path / "l.duckdb", 'salle "é"\\'
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL)")
+        for _, text in migrations()[:2]:
+            connection.execute(text)
+        connection.execute("INSERT INTO schema_version VALUES (1), (2)")
+        for i, (name, simulated) in enumerate([(awkward, True), ("b", False)]):
+            connection.execute("INSERT INTO device VALUES (?, ?, ?, 'host', '', ?)", [i, name, name, simulated])
+            for k, family in enumerate(("DEVICE_COVERED", "DEVICE_GAP", "SOURCE_ENERGY")):
+                labels = json.dumps({"device": name})
+                connection.execute("INSERT INTO label VALUES (?, ?, ?)", [3 * i + k, family, labels])
+                connection.execute("INSERT INTO booked VALUES (?, ?)", [3 * i + k, 10.0 * i + k])
+    opened = DuckDBLedger(path)
+    found = {(family, text): total for _, family, text, total in opened.dimensions().labels}
+    opened.close()
+    assert found == {
+        (family, json.dumps(labels | ({} if family == "SOURCE_ENERGY" else {"simulated": mark}))): 10.0 * i + k
+        for i, (labels, mark) in enumerate([({"device": awkward}, "true"), ({"device": "b"}, "false")])
+        for k, family in enumerate(("DEVICE_COVERED", "DEVICE_GAP", "SOURCE_ENERGY"))
+    }
 
 
 def test_what_is_no_ledger_is_named(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def test_another_zone_makes_other_days_of_the_same_hours() -> None:
 def test_endpoints_older_than_thirty_days_are_one_and_hosts_stay() -> None:
     with ledger() as connection:
         full(connection, range(5))
-        settle(connection, START + 33 * DAY, Plan(dimension="room", groups=([1, 2], ["B", "B"])))
+        settle(connection, START + 33 * DAY, Plan(dimension="room", groups=lambda _: ([1, 2], ["B", "B"])))
         ((past,),) = connection.execute("SELECT max(past) FROM local_day WHERE folded").fetchall()
         for table in ("kept_slot", "hour_slot", "day_slot"):
             grain = {"kept_slot": "slot // 4", "hour_slot": "hour", "day_slot": "day"}[table]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from thinwatt_collector.serve.api.question import SLOT, Question
 from thinwatt_collector.serve.api.rows import Rows, empty, joined, summed
 
 Floats = NDArray[np.float64]
+
+ON_ITS_WAY: Final = 120
+"""An agent's frame of a minute, and the commit that takes it, are in the ledger after that [s]."""
 
 
 def coverage(
@@ -31,6 +34,7 @@ def coverage(
         now: UTC [s].
     """
     first = reader.first()
+    asked = replace(asked, end=max(asked.begin, min(asked.end, settled(now))))
     begin = asked.end if first is None else max(asked.begin, first)
     edges = calendar.edges(asked.begin, asked.end, asked.grain, asked.zone)
     if begin >= asked.end:
@@ -49,6 +53,14 @@ def coverage(
     hidden = np.isnan(sums.joules)
     end = edges[np.searchsorted(edges, sums.begin, side="right")] if len(sums) else sums.begin
     return replace(sums, covered=np.where(hidden, np.nan, sums.covered)), sums.joules, end
+
+
+def settled(now: int) -> int:
+    """Return the end of the last slot of which nothing is on its way any more, UTC [s].
+
+    What a running slot will cover nobody knows yet: its rest is no gap.
+    """
+    return (now - ON_ITS_WAY) // SLOT * SLOT
 
 
 def _timed(cells: Cells, edges: NDArray[np.int64], asked: Question, window: tuple[int, int]) -> Rows:

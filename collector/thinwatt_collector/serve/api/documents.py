@@ -85,6 +85,10 @@ class Carbon(BaseModel):
 
     method: str
     zone: str = Field(description="zone of the grid")
+    known: str = Field(
+        description="view=restated: when the newest of its figures was published; view=booked: 'on each day', by the "
+        "factor that was known when the energy was drawn"
+    )
     factors: list[FactorOf]
 
 

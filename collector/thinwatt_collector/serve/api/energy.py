@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from thinwatt_collector.serve.api.question import SLOT, Question
 from thinwatt_collector.serve.api.rows import Floats, Mask, Rows, codes, empty, joined, summed, texts
 from thinwatt_collector.units import Flags, Grams, Joules
 
+View = Literal["booked", "restated"]
 Z95: Final = 1.959963984540054
 """Half the width of a 95 % interval in standard deviations."""
 
@@ -97,29 +98,34 @@ class Accounts:
     """Answers questions about energy.
 
     Args:
-        intensity: of the grid.
+        intensity: of the grid, as it is known now.
         published: the cells of endpoints, for the role public.
         known: what stands where now.
         zone: of the site, by whose days cells are cut.
+        booked: of the grid, as it was known on each day; None: nothing else was known then.
     """
 
-    def __init__(self, intensity: Intensity, published: Published, known: Now, zone: str) -> None:
+    def __init__(
+        self, intensity: Intensity, published: Published, known: Now, zone: str, booked: Intensity | None = None
+    ) -> None:
         self.intensity, self._published, self._known, self._zone = intensity, published, known, zone
+        self._booked = booked or intensity
 
-    def energy(self, reader: Reader, asked: Question, role: Role, now: int) -> Energy:
-        """Return energy and carbon.
+    def energy(self, reader: Reader, asked: Question, role: Role, now: int, view: View = "restated") -> Energy:
+        """Return energy, carbon and euros.
 
         Args:
             reader: of the ledger.
             asked: the question; its right to ask for devices is checked already.
             role: of the asker.
             now: UTC [s].
+            view: restated: carbon by what is known now; booked: by what was known on the day.
         """
         first = reader.first()
         begin = asked.end if first is None else max(asked.begin, first)
         if begin >= asked.end:
             return _priced(asked, [])
-        spans = segments(self.intensity, begin, asked.end)
+        spans = segments(self._booked if view == "booked" else self.intensity, begin, asked.end)
         if privacy.sees_all(role):
             return _priced(asked, [Part(s, self.exact(reader, asked, (s.begin, s.end), now), True) for s in spans])
         parts = [Part(s, self.hosts(reader, asked, (s.begin, s.end)), True) for s in spans]

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
@@ -19,13 +19,13 @@ from starlette.responses import Response, StreamingResponse
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
-from thinwatt_collector.serve.api import answers, calendar, campus_documents, documents, paging, prices
+from thinwatt_collector.serve.api import answers, calendar, campus_documents, documents, paging, prices, shares
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.campus import CampusView
 from thinwatt_collector.serve.api.coverage import coverage
-from thinwatt_collector.serve.api.energy import Accounts
+from thinwatt_collector.serve.api.energy import Accounts, View
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
 from thinwatt_collector.serve.api.export import Export, Format
 from thinwatt_collector.serve.api.openapi import RESPONSES, describe
@@ -55,12 +55,13 @@ class Setting:
     Attributes:
         snapshot: the fleet now.
         books: the ledger.
-        intensity: of the grid.
+        intensity: of the grid, as it is known now.
         access: who may see what.
         zone: time zone of the site: whose days law 7 goes by, and the default of ``zone``.
         clock: UTC [s].
         inventory: what stands where, as known now.
         cells: those of endpoints, for the role public; None: new ones.
+        booked: of the grid, as it was known on each day; None: nothing else was known then.
         stale_after: silence after which a device has departed [s].
     """
 
@@ -72,6 +73,7 @@ class Setting:
     clock: Clock = time.time
     inventory: Now = nothing_known
     cells: Published | None = None
+    booked: Intensity | None = None
     stale_after: float = 600.0
 
     @property
@@ -112,7 +114,12 @@ By = Annotated[
         examples=["class,basis", "site,building,room"],
     ),
 ]
-View = Annotated[Literal["booked"], Query(description="booked: as committed, never changed")]
+ViewOf = Annotated[
+    View,
+    Query(
+        description="restated: carbon by the factors known now; booked: by those known on each day. The energy is one"
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="rows on a page [1]")]
 Cursor = Annotated[str | None, Query(max_length=2_000, description="`next` of the page before")]
 
@@ -130,7 +137,7 @@ class Endpoints:
     def __init__(self, setting: Setting) -> None:
         self._set = setting
         self._gate = Gate(setting.books)
-        self._accounts = Accounts(setting.intensity, setting.published, setting.inventory, setting.zone)
+        self._accounts = Accounts(setting.intensity, setting.published, setting.inventory, setting.zone, setting.booked)
         self._campus = CampusView(self._gate, self._accounts, setting.inventory, calendar.clocks(setting.zone))
 
     def role(self, request: Request) -> Role:
@@ -193,17 +200,17 @@ class Endpoints:
         about = {"zone": self._set.zone, "inventory": there, "demo": any(row["simulated"] for row in shown)}
         return _json({"role": self.role(request), **about, "version": __version__})
 
-    async def energy(self, request: Request, asked: Question, limit: int, cursor: str | None) -> Response:
-        """Return a page of energy and carbon."""
+    async def energy(self, request: Request, asked: Question, view: View, limit: int, cursor: str | None) -> Response:
+        """Return a page of energy, carbon and euros."""
         role, now = self.role(request), self.now()
         last = paging.behind(cursor, _key(asked, role), 1 + len(asked.by))
-        found = await self._gate.ask(lambda reader: self._accounts.energy(reader, asked, role, now))
+        found = await self._gate.ask(lambda reader: self._accounts.energy(reader, asked, role, now, view))
         chosen, after = answers.page(found.rows, asked.by, last, limit)
         columns = answers.energy_columns(found, asked)
         return _json(
             _about(asked)
-            | {"view": "booked", "by": list(asked.by), "carbon": answers.carbon(self._set.intensity, found.factors)}
-            | {"tariffs": prices.told(found.prices)}
+            | {"view": view, "by": list(asked.by)}
+            | {"carbon": answers.carbon(self._set.intensity, found.factors, view), "tariffs": prices.told(found.prices)}
             | {"rows": answers.records(columns, chosen), "next": after and paging.cursor(_key(asked, role), after)}
         )
 
@@ -220,14 +227,31 @@ class Endpoints:
             | {"next": after and paging.cursor(_key(asked, role), after)}
         )
 
+    async def shares(self, request: Request, asked: Question, limit: int, cursor: str | None) -> Response:
+        """Return a page of the parts of hosts' energy."""
+        role, now = self._technical(request, "where the energy of desktops went is"), self.now()
+        whole = shares.of_hosts(asked)
+        last = paging.behind(cursor, _key(whole, role), 1 + len(whole.by))
+        found = await self._gate.ask(lambda reader: self._accounts.energy(reader, whole, role, now))
+        chosen, after = answers.page(found.rows, whole.by, last, limit)
+        return _json(
+            _about(asked)
+            | {"carbon": answers.carbon(self._set.intensity, found.factors)}
+            | {"rows": answers.records(shares.columns(found, whole), chosen)}
+            | {"next": after and paging.cursor(_key(whole, role), after)}
+        )
+
+    def _technical(self, request: Request, what: str) -> Role:
+        """Return a role that sees all, or refuse the asker."""
+        role = self.role(request)
+        if not sees_all(role):
+            raise ProblemError(403, f"{what} not shown to the role {role}", remedy="show a token of the role technical")
+        return role
+
     async def agents(self, request: Request, limit: int, cursor: str | None) -> Response:
         """Return a page of agents."""
         _allow(request, "limit", "cursor")
-        role = self.role(request)
-        if not sees_all(role):
-            raise ProblemError(
-                403, f"agents are not shown to the role {role}", remedy="show a token of the role technical"
-            )
+        self._technical(request, "agents are")
         last = paging.behind(cursor, "agents", 1)
         try:
             found = await run_in_threadpool(self._set.books.agents, str(last[0]) if last else "", limit + 1)
@@ -237,12 +261,12 @@ class Endpoints:
         listed = [answers.agent(a) for a in found[:limit]]
         return _json({"agents": listed, "next": after and paging.cursor("agents", after)})
 
-    async def export(self, request: Request, asked: Question, form: Format) -> Response:
-        """Return energy and carbon as a file."""
+    async def export(self, request: Request, asked: Question, view: View, form: Format) -> Response:
+        """Return energy, carbon and euros as a file."""
         role, now = self.role(request), self.now()
 
         def write(reader: Reader) -> Export:
-            found = self._accounts.energy(reader, asked, role, now)
+            found = self._accounts.energy(reader, asked, role, now, view)
             if len(found.rows) > LONGEST_EXPORT:
                 raise wrong("grain", f"that is {len(found.rows)} rows", "take a coarser grain or a shorter window")
             return Export(answers.energy_columns(found, asked), form)
@@ -273,12 +297,12 @@ def create_api(setting: Setting) -> FastAPI:
     async def energy(
         request: Request,
         asked: Question = asking,
-        view: View = "booked",  # noqa: ARG001  # there is one, so far
+        view: ViewOf = "restated",
         limit: Limit = 1000,
         cursor: Cursor = None,
     ) -> Response:
         _allow(request, *energy_names, "limit", "cursor")
-        return await ends.energy(request, asked, limit, cursor)
+        return await ends.energy(request, asked, view, limit, cursor)
 
     @routes.get("/coverage", response_model=documents.Coverage, summary="For how much of the time energy is known")
     async def covered(
@@ -286,6 +310,22 @@ def create_api(setting: Setting) -> FastAPI:
     ) -> Response:
         _allow(request, *(name for name in energy_names if name != "view"), "limit", "cursor")
         return await ends.coverage(request, asked, limit, cursor)
+
+    @routes.get("/shares", response_model=shares.Shares, summary="Where hosts' energy went, by pool (role technical)")
+    async def shared(
+        request: Request,
+        begin: Begin = None,
+        end: End = None,
+        grain: GrainOf = "day",
+        zone: Zone = None,
+        simulated: Annotated[Texts, _only("simulated")] = None,
+        device: Annotated[Texts, _only("device")] = None,
+        limit: Limit = 1000,
+        cursor: Cursor = None,
+    ) -> Response:
+        _allow(request, "begin", "end", "grain", "zone", *shares.FILTERS, "limit", "cursor")
+        asked = ends.question(request, begin, end, grain, zone, "", simulated=simulated, device=device)
+        return await ends.shares(request, asked, limit, cursor)
 
     @routes.get("/agents", response_model=documents.Agents, summary="Agents and their health (role technical)")
     async def agents(request: Request, limit: Limit = 1000, cursor: Cursor = None) -> Response:
@@ -300,10 +340,10 @@ def create_api(setting: Setting) -> FastAPI:
         request: Request,
         asked: Question = asking,
         format: Annotated[Format, Query(description="of the file")] = "csv",  # noqa: A002  # its name in the address
-        view: View = "booked",  # noqa: ARG001  # there is one, so far
+        view: ViewOf = "restated",
     ) -> Response:
         _allow(request, *energy_names, "format")
-        return await ends.export(request, asked, format)
+        return await ends.export(request, asked, view, format)
 
     app = FastAPI(title="thinwatt", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(routes)

@@ -152,9 +152,15 @@ def _told(rows: Rows, by: Sequence[str], where: Callable[..., Where]) -> Told:
 
 
 def _folded(kind: str, label: str) -> Where:
-    """Return whose a row is that stands for no device by itself, or for one without a line."""
-    place = place_of(label if label[:1] == "[" else "")
-    return Where(kind, ANY, place.site, place.building, place.room)
+    """Return whose a row is that stands for no device by itself, or for one without a line.
+
+    Those of small rooms are folded into their building or site: it is told of no room apart.
+    """
+    if label[:1] != "[":
+        return Where(kind, ANY, "", "", "")
+    place = place_of(label)
+    told = (place.site, place.building, place.room)
+    return Where(kind, ANY, *(text or ANY for text in told)) if any(told) else Where(kind, ANY, *told)
 
 
 def _published(accounts: Accounts, reader: Reader, who: Connected, limits: Ints, now: int, zone: ZoneInfo) -> Told:

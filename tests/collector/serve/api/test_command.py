@@ -46,7 +46,11 @@ def running(tmp_path: Path, more: str) -> Iterator[tuple[int, Path]]:
     assert run("keygen", str(tmp_path / "collector.key")).returncode == 0
     (tmp_path / "agents.keys").write_text("")
     config = tmp_path / "collector.toml"
-    config.write_text(f'[link]\nbind = "tcp://127.0.0.1:*"\n[web]\nlisten = "127.0.0.1:{port}"\n{more}')
+    text = f'[link]\nbind = "tcp://127.0.0.1:*"\n[web]\nlisten = "127.0.0.1:{port}"\n{more}'
+    config.write_text(text)
+    if "[api]" in more:
+        assert "the first token makes it: thinwatt-collector api-token" in run("run", "--config", str(config)).stderr
+        assert run("api-token", "--config", str(config), "first").returncode == 0
     collector = subprocess.Popen([*COMMAND, "run", "--config", str(config)])
     try:
         end = time.monotonic() + 60
@@ -67,7 +71,7 @@ def running(tmp_path: Path, more: str) -> Iterator[tuple[int, Path]]:
 def test_a_collector_serves_its_api_and_takes_a_token_made_while_it_runs(tmp_path: Path) -> None:
     (tmp_path / "collector.toml").write_text("")
     refused = run("api-token", "--config", str(tmp_path / "collector.toml"), "grafana")
-    assert (refused.returncode, "[api] tokens" in refused.stderr) == (1, True)
+    assert (refused.returncode, "[api] tokens" in refused.stderr) == (2, True)
     with running(tmp_path, '[api]\ntokens = "tokens.toml"\n') as (port, config):
         assert ask(port, "fleet") == (200, {"classes": [], "agents": {"known": 0, "silent": 0}, "since": None})
         assert ask(port, "agents")[0] == 403
@@ -84,7 +88,7 @@ def test_a_collector_serves_its_api_and_takes_a_token_made_while_it_runs(tmp_pat
         assert (status, "[inventory]" in why["remedy"]) == (404, True)
         (tmp_path / "tokens.toml").write_text("token = 1\n")
         check = run("check-config", "--config", str(config))
-        assert (check.returncode, "api.tokens" in check.stderr) == (1, True)
+        assert (check.returncode, "api.tokens" in check.stderr) == (2, True)
 
 
 def test_a_collector_with_nothing_but_an_inventory_says_what_it_may_come_to(tmp_path: Path) -> None:
