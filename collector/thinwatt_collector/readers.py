@@ -92,6 +92,19 @@ class LedgerReader:
         stood[moving] = texts(places.key_at(text.removeprefix(MOVED), time) for text, time in told)
         return summed(replace(rows, dims={**rows.dims, PLACE: stood}), tuple(by), apart=True)
 
+    def labelled(
+        self,
+        limits: Sequence[int],
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str]],
+        labels: Mapping[str, str],
+    ) -> Rows:
+        """Return booked energy between limits by ``by``, devices put together by their labels."""
+        known = self._execute("SELECT id, name FROM device", []).fetchall()
+        groups = [(number, labels[name]) for number, name in known if name in labels]
+        told = {PLACE: ([number for number, _ in groups], [label for _, label in groups])}
+        return self._rows(limits[0], limits[-1], "month", "UTC", by, where, told, limits[1:-1])
+
     def _rows(
         self,
         begin: int,
