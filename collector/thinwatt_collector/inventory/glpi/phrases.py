@@ -17,7 +17,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "dry": ("nothing is written yet; --write does it", "rien n'est encore écrit ; --write le fait"),
     "nothing": ("nothing to do: the inventory says so already", "rien à faire : l'inventaire le dit déjà"),
     "written": ("written: {files}", "écrit : {files}"),
-    "unchanged": ("unchanged: {n:,} machines", "inchangées : {n:,} machines"),
+    "unchanged": ("unchanged: {n:,}", "inchangées : {n:,}"),
     "more": ("… and {n:,} more", "… et {n:,} autres"),
     "errors": (
         "inventory check would then find {n:,} errors ({before:,} now); the first:",
@@ -40,7 +40,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "scrapped": ("scrapped: {n:,}", "réformées : {n:,}"),
     "gone": ("gone from GLPI, retired from {day} on: {n:,}", "disparues de GLPI, retirées à partir du {day} : {n:,}"),
-    "corrected": ("completed or corrected: {n:,} cells", "complétées ou corrigées : {n:,} cellules"),
+    "corrected": ("cells completed or corrected: {n:,}", "cellules complétées ou corrigées : {n:,}"),
     "yours": (
         "otherwise in files of yours, which are not touched: {n:,}",
         "autrement dans vos propres fichiers, qui ne sont pas touchés : {n:,}",
@@ -89,32 +89,32 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     # Remarks.
     "remarks": ("remarks", "remarques"),
     "nowhere": (
-        "{n:,} machines in use without a location: they stand in no room",
-        "{n:,} machines en service sans lieu : elles ne sont dans aucune salle",
+        "in use without a location, so that they stand in no room: {n:,}",
+        "en service sans lieu, donc dans aucune salle : {n:,}",
     ),
     "undated": (
-        "{n:,} machines in use without a day of purchase: the carbon of their making is in no period",
-        "{n:,} machines en service sans date d'achat : le carbone de leur fabrication n'est dans aucune période",
+        "in use without a day of purchase, so that the carbon of their making is in no period: {n:,}",
+        "en service sans date d'achat, le carbone de leur fabrication n'est donc dans aucune période : {n:,}",
     ),
     "no-serial": (
-        "{n:,} machines in use without a serial number: they are known again by number or name",
-        "{n:,} machines en service sans numéro de série : elles sont reconnues par identifiant ou nom",
+        "in use without a serial number, known again by GLPI's number or by name: {n:,}",
+        "en service sans numéro de série, reconnues par l'identifiant GLPI ou le nom : {n:,}",
     ),
     "stood-in": (
-        "{n:,} days of purchase are the day of first use, where no other is told",
-        "{n:,} dates d'achat sont la date de mise en service, faute d'une autre",
+        "the day of first use in the place of a day of purchase: {n:,}",
+        "la date de mise en service à la place de la date d'achat : {n:,}",
     ),
     "unread": (
-        "{n:,} cells of {field} that cannot be read, left empty: {examples}",
-        "{n:,} cellules de {field} illisibles, laissées vides : {examples}",
+        "{field} that cannot be read, left empty: {n:,} ({examples})",
+        "{field} illisible, laissé vide : {n:,} ({examples})",
     ),
     "unknown-state": (
-        "unknown state {state!r}, {n:,} times, taken as '{taken}': write it in [states] ({mapping})",
-        "état inconnu {state!r}, {n:,} fois, pris pour '{taken}' : écrivez-le dans [states] ({mapping})",
+        "unknown state {state!r} ({n:,}), taken as '{taken}': write it in [states] ({mapping})",
+        "état inconnu {state!r} ({n:,}), pris pour '{taken}' : écrivez-le dans [states] ({mapping})",
     ),
     "other-class": (
-        "{model!r} is taken as {ours}, though {n:,} of them have the type of a {theirs} in GLPI",
-        "{model!r} est pris pour {ours}, bien que {n:,} aient dans GLPI le type d'un {theirs}",
+        "{model!r} is taken as {ours}; in GLPI its type is that of a {theirs}: {n:,}",
+        "{model!r} est pris pour {ours} ; dans GLPI, son type est celui d'un {theirs} : {n:,}",
     ),
     "several": (
         "site {site!r} has machines of several establishments ({owners}): it is written as the first one's",
@@ -197,7 +197,7 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
     "purchased": ("day of purchase", "date d'achat"),
     "price": ("price", "prix"),
     "asset": ("GLPI's number", "identifiant GLPI"),
-    "future": ("days of purchase still to come", "dates d'achat à venir"),
+    "future": ("day of purchase still to come", "date d'achat à venir"),
 }
 
 
@@ -205,7 +205,7 @@ def say(what: str, language: Language, /, **fields: object) -> str:
     """Return a sentence in a language; French groups digits by spaces.
 
     >>> say("unchanged", "fr", n=1234)
-    'inchangées : 1 234 machines'
+    'inchangées : 1 234'
     """
     phrase = PHRASES[what][LANGUAGES.index(language)]
     if language == "en":

@@ -285,7 +285,7 @@ def _write(found: Plan, book: Book, wish: Wish, line: Line | None, name: str, sa
         if line.cells.get(column, "") != cell
     ]
     corrected = [
-        Change("corrected", name, column, line.record.text(column), cell)
+        Change("corrected", name, column, line.cells.get(column, ""), cell)
         for column, cell in facts.items()
         if not _same(line, column, cell)
     ]

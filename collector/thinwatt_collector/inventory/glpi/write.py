@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from thinwatt_collector.fetch import write_atomic
+from thinwatt_collector import fetch
 from thinwatt_collector.inventory.files import TABLES
 from thinwatt_collector.inventory.glpi.lines import OWN, Cells
 from thinwatt_collector.inventory.glpi.plan import Plan
@@ -37,6 +37,6 @@ def write(plan: Plan, folder: Path) -> list[Path]:
     for table in order:
         if table in plan.touched:
             path = folder / OWN[table]
-            write_atomic(path, ("\ufeff" + text(table, plan.tables[table])).encode())
+            fetch.write_atomic(path, ("\ufeff" + text(table, plan.tables[table])).encode())
             written.append(path)
     return written
