@@ -9,6 +9,7 @@ import tomllib
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -132,6 +133,7 @@ def _read(path: Path) -> Found:
     return (parse_toml if path.suffix.lower() == ".toml" else parse_csv)(data, path.name)
 
 
+@lru_cache(maxsize=65_536)
 def plain(name: str) -> str:
     """Return a name without accents and capitals, of letters, digits and underscores.
 

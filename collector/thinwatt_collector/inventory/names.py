@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import combinations
 from typing import Final
 
@@ -21,6 +22,7 @@ SHORTEST: Final = 6
 """A slip of the pen is looked for in names of this many letters and digits at least."""
 
 
+@lru_cache(maxsize=65_536)
 def key(name: str) -> str:
     """Return what two ways to write a name have in common.
 

@@ -83,8 +83,10 @@ def tidy(value: Any) -> str:
     """
     if value is None or isinstance(value, (bool, dict, list)) or value == 0:
         return ""
-    text = unicodedata.normalize("NFC", str(value))
-    return " ".join(_ENTITY.sub(lambda told: html.unescape(told[0]), text).split())
+    text = str(value)
+    if "&" in text:
+        text = _ENTITY.sub(lambda told: html.unescape(told[0]), text)
+    return " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
 
 
 def asset(where: str, cells: Mapping[str, Any], month_first: bool = False) -> Asset:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -25,7 +24,6 @@ Names = Mapping[str, str]
 """GLPI's text, folded (:func:`folded`) → ours."""
 
 
-@lru_cache(maxsize=16_384)
 def folded(name: str) -> str:
     """Return a text as two are compared: without capitals, accents and doubled spaces."""
     return plain(name)
