@@ -1,6 +1,6 @@
 """A GLPI export of 5,000 computers, the whole command: read, compared, told, written.
 
-The export is what French sites have: Windows-1252, ``;``, accents, decimal commas, days first, serial numbers missing or
+The export is what French sites have: Windows-1252, ``;``, accents, decimal commas, days first, serials missing or
 junk, names twice, virtual machines, stock, locations written in two ways. Three runs of the command, each a process of
 its own, as a person has them: a first dry run, a first ``--write``, and a dry run a month later, when one computer in
 twenty has moved, been renamed, scrapped or replaced. Beside them the command when it reads nothing.
@@ -22,7 +22,7 @@ from benchmarks.measure import Figure, parser, report, spread
 
 COMPUTERS: Final = 5_000
 AIM: Final = 2.0
-"""Of the whole command [s]."""
+"""Of the whole command, which has one thread [CPU-s]: on a machine of its own the clock says the same."""
 HEAD: Final = (
     "Nom;Entité;Statut;Fabricant;Numéro de série;Type;Modèle;Lieu;ID;"
     "Informations financières et administratives - Date d'achat;Informations financières et administratives - Valeur"
@@ -48,8 +48,8 @@ def main() -> None:
     for name, text in TOLD.items():
         wall, cpu = (spread([each[i] for each in found[name]]) for i in (0, 1))
         aim = f"≤ {AIM:g}" if name != "nothing" else ""
-        figures.append(Figure(text, wall, "s", aim, wall.median <= AIM if aim else None, "the clock, in the median"))
-        figures.append(Figure(f"{text}: CPU", cpu, "s", "", None, "itself"))
+        figures.append(Figure(text, cpu, "CPU-s", aim, cpu.high <= AIM if aim else None, "the limit"))
+        figures.append(Figure(f"{text}, by the clock of a shared machine", wall, "s", "", None, "the same"))
     report("glpi", figures, [f"the whole process; {COMPUTERS:,} computers, an export of {size / 1e6:.1f} MB"])
 
 

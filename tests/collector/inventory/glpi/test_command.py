@@ -6,12 +6,11 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.collector.inventory.glpi import servers
-from tests.collector.inventory.glpi.test_import import export, pc
+from tests.collector.inventory.glpi.imports import Row, export, pc
 from tests.conftest import Golden
 from thinwatt_collector import fetch
 from thinwatt_collector.__main__ import main
@@ -21,7 +20,6 @@ from thinwatt_collector.inventory.glpi.phrases import PHRASES
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "inventory" / "glpi"
 MAPPING = '[types]\n"Serveur VDI" = "host"\n'
-Row = dict[str, Any]
 
 
 def campus() -> list[Row]:

@@ -1,89 +1,25 @@
-"""Import after import: what the inventory says on each day is what GLPI said on it, and nothing is ever lost."""
+"""Import after import: each change of GLPI is a line with its day, and what people wrote stays."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.collector.inventory.glpi.imports import DAY, after, export, imported, lines, pc, planned, stands
 from thinwatt_collector.inventory import check
 from thinwatt_collector.inventory.files import read_folder
 from thinwatt_collector.inventory.glpi import mapping, report
 from thinwatt_collector.inventory.glpi.export import parse
 from thinwatt_collector.inventory.glpi.mapping import Meanings
 from thinwatt_collector.inventory.glpi.plan import Kind, Plan, plan
-from thinwatt_collector.inventory.glpi.write import write
 from thinwatt_collector.inventory.making import views
-from thinwatt_collector.inventory.tables import Inventory, load
-
-DAY = date(2026, 9, 1)
-HEAD = {
-    "id": "ID", "name": "Nom", "serial": "Numéro de série", "room": "Lieu", "model": "Modèle", "type": "Type",
-    "state": "Statut", "bought": "Date d'achat", "price": "Valeur", "end": "Date de réforme", "entity": "Entité",
-}  # fmt: skip
-Row = dict[str, Any]
-
-
-def pc(number: int, **told: Any) -> Row:
-    usual: Row = {
-        "id": number, "name": f"PC-{number}", "serial": f"S{number}", "room": "Nord > B > B305", "model": "Latitude",
-        "type": "Portable", "state": "En service", "bought": "01-09-2023", "price": "640,00",
-        "entity": "Racine > Université",
-    }  # fmt: skip
-    return usual | told
-
-
-def export(rows: Sequence[Row]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter=";")
-    writer.writerow(HEAD.values())
-    writer.writerows([row.get(name, "") for name in HEAD] for row in rows)
-    return out.getvalue().encode("cp1252")
-
-
-def planned(folder: Path, rows: Sequence[Row], day: date = DAY, meanings: Meanings | None = None) -> Plan:
-    return plan(parse(export(rows), "glpi.csv", {}), meanings or Meanings(), read_folder(folder)[0], day)
-
-
-def imported(folder: Path, rows: Sequence[Row], day: date = DAY, meanings: Meanings | None = None) -> Plan:
-    found = planned(folder, rows, day, meanings)
-    write(found, folder)
-    assert not planned(folder, rows, day, meanings).touched, "a second run has nothing to do"
-    return found
-
-
-def stands(folder: Path, day: date) -> dict[str, tuple[str, str]]:
-    """Name → room and model, of what stands there on a day."""
-    inventory, _ = load(folder)
-    return {
-        r.name: (r.text("room"), r.text("model"))
-        for table in ("hosts", "devices")
-        for r in inventory.records(table)
-        if r.span[0] <= day <= r.span[1] and not (r.day("retired") and r.day("retired") <= day)  # type: ignore[operator]  # both are days
-    }
-
-
-def lines(folder: Path) -> list[dict[str, str]]:
-    text = (folder / "devices.glpi.csv").read_text(encoding="utf-8-sig")
-    return [{k: v for k, v in row.items() if v} for row in csv.DictReader(io.StringIO(text), delimiter=";")]
+from thinwatt_collector.inventory.tables import load
 
 
 def kinds(found: Plan) -> list[tuple[Kind, str]]:
     return [(change.kind, change.name) for change in found.changes]
-
-
-def after(days: int) -> date:
-    return DAY + timedelta(days=days)
 
 
 def test_a_first_import_is_a_good_inventory(tmp_path: Path) -> None:
@@ -363,96 +299,3 @@ def test_lines_that_would_be_lost_are_told_first(tmp_path: Path) -> None:
         "devices.glpi.csv:4: has 11 cells, the first line has 7",
         "devices.glpi.csv:3: lines need 'name', and it is empty",
     ]
-
-
-ROOMS = ("Nord > B > B305", "Nord > B > B306", "Nord > A > B305", "Sud > B > 1", "", "Nord")
-MODELS = ("Latitude", "OptiPlex", "")
-STATES = ("En service", "En stock", "Réformé")
-
-
-@dataclass
-class Machine:
-    number: int
-    name: str
-    serial: str
-    room: str = ROOMS[0]
-    model: str = MODELS[0]
-    state: str = STATES[0]
-
-    @property
-    def row(self) -> Row:
-        told = {"name": self.name, "serial": self.serial, "room": self.room, "model": self.model, "state": self.state}
-        return pc(self.number, **told)
-
-
-class Campus(RuleBasedStateMachine):
-    """GLPI goes its way; after each import the inventory says the same of that day, and of all days before."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.machines: list[Machine] = []
-        self.day = DAY
-        self.number = 0
-        self.history: dict[date, Mapping[str, tuple[str, str]]] = {}
-        self.lines = Counter[str]()
-
-    @initialize()
-    def folder(self) -> None:
-        import tempfile
-
-        self.keep = tempfile.TemporaryDirectory()
-        self.path = Path(self.keep.name)
-
-    def teardown(self) -> None:
-        self.keep.cleanup()
-
-    @rule(serial=st.booleans(), room=st.sampled_from(ROOMS), model=st.sampled_from(MODELS), name=st.integers(0, 5))
-    def buy(self, serial: bool, room: str, model: str, name: int) -> None:
-        self.number += 1
-        if not any(m.name == f"N{name}" for m in self.machines):
-            self.machines.append(Machine(self.number, f"N{name}", f"S{self.number}" if serial else "", room, model))
-
-    @precondition(lambda self: self.machines)
-    @rule(data=st.data(), what=st.sampled_from(["room", "model", "state", "name", "remove"]))
-    def change(self, data: st.DataObject, what: str) -> None:
-        machine = data.draw(st.sampled_from(self.machines))
-        if what == "remove":
-            self.machines.remove(machine)
-        elif what == "name":
-            name = f"N{data.draw(st.integers(0, 5))}"
-            if not any(m.name == name for m in self.machines):
-                machine.name = name
-        else:
-            allowed = {"room": ROOMS, "model": MODELS, "state": STATES}[what]
-            setattr(machine, what, data.draw(st.sampled_from(allowed)))
-
-    @rule(days=st.integers(1, 3))
-    def wait(self, days: int) -> None:
-        self.day += timedelta(days=days)
-
-    @precondition(lambda self: self.history or any(m.state == STATES[0] for m in self.machines))
-    @rule()
-    def take_over(self) -> None:
-        imported(self.path, [machine.row for machine in self.machines], self.day)
-        self.history[self.day] = stands(self.path, self.day)
-        wanted = {m.name for m in self.machines if m.state == STATES[0]}
-        assert set(self.history[self.day]) == wanted
-        for machine in self.machines:
-            if machine.state == STATES[0]:
-                room, model = self.history[self.day][machine.name]
-                assert model == machine.model or not machine.model
-                assert room.endswith(machine.room.rpartition(" > ")[2]) or machine.room == "Nord" or not machine.room
-
-    @invariant()
-    def nothing_is_lost(self) -> None:
-        if not self.history:
-            return
-        inventory: Inventory = load(self.path)[0]
-        assert Counter(r.name for r in inventory.records("devices")) >= self.lines
-        self.lines = Counter(r.name for r in inventory.records("devices") if r.span[0] < self.day)
-        assert {day: dict(stands(self.path, day)) for day in self.history} == self.history
-        assert [str(p) for p in check.whole(inventory, self.day) if p.severity == "error"] == []
-
-
-TestCampus = Campus.TestCase
-TestCampus.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
