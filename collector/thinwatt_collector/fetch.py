@@ -294,7 +294,7 @@ class Fetcher:
                 old.unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write a file so that a reader, or a power cut, finds the old content or the new and nothing between."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -303,7 +303,7 @@ def write_atomic(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # noqa: PTH101  # mkstemp makes it for its owner alone; public figures are everybody's
+        os.chmod(name, mode)  # noqa: PTH101  # mkstemp makes it for its owner alone; public figures are everybody's
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

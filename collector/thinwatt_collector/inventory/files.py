@@ -192,9 +192,14 @@ def dialect(text: str) -> tuple[str, bool]:
     return max(";\t,", key=re.sub(r'"[^"]*"', "", head).count), False
 
 
-def rows(text: str, delimiter: str, file: str, problems: list[Problem]) -> Iterator[tuple[int, list[str]]]:
-    """Yield first line and cells of every row that is not empty; each cell in one line, without spaces around it."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+def rows(
+    text: str, delimiter: str, file: str, problems: list[Problem], strict: bool = False
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield first line and cells of every row that is not empty; each cell in one line, without spaces around it.
+
+    ``strict``: quotes that are never closed are a problem, not a cell with the rest of the file in it.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=strict)
     line = 1
     try:
         for cells in reader:

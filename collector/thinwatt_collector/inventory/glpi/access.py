@@ -17,6 +17,8 @@ from thinwatt_collector.fetch import LOOPBACK
 from thinwatt_collector.inventory.glpi.export import GlpiError
 
 SECRETS: Final = ("user_token", "app_token", "password", "client_secret")
+HEADERS: Final = ("user_token", "app_token")
+"""Secrets that travel in a header as they are."""
 ENVIRONMENT: Final = "THINWATT_GLPI_"
 ITEMS: Final = ("Computer", "Monitor")
 """Item types of GLPI that have a class here."""
@@ -69,7 +71,8 @@ class Access:
         file: Path | None = getattr(self, f"{name}_file")
         if file is None:
             found = environment.get(ENVIRONMENT + name.upper(), "")
-            return _alone(found.strip(), f"the environment's {ENVIRONMENT}{name.upper()}") if found.strip() else ""
+            where = f"the environment's {ENVIRONMENT}{name.upper()}"
+            return _alone(found.strip(), where, name) if found.strip() else ""
         try:
             mode = stat.S_IMODE(file.stat().st_mode)
             found = file.read_text(encoding="utf-8").strip()
@@ -78,11 +81,11 @@ class Access:
             raise GlpiError(f"[api] {name}_file {file} cannot be read: {why}") from None
         if mode & 0o077:
             raise GlpiError(f"[api] {name}_file {file} holds a secret and others may read it: chmod 600 {file}")
-        return _alone(found, f"[api] {name}_file {file}")
+        return _alone(found, f"[api] {name}_file {file}", name)
 
 
-def _alone(found: str, where: str) -> str:
-    if not found or not found.isprintable():
+def _alone(found: str, where: str, name: str) -> str:
+    if not found or not found.isprintable() or (name in HEADERS and not found.isascii()):
         raise GlpiError(f"{where} holds no secret alone in a line")
     return found
 

@@ -62,12 +62,12 @@ def read(path: Path, columns: Mapping[str, str], month_first: bool = False, mapp
 def parse(
     data: bytes, file: str, columns: Mapping[str, str], month_first: bool = False, mapping: str = "the mapping file"
 ) -> Read:
-    """Return the assets of an export's bytes, see :func:`read`. A row that has lost its shape is left out and told."""
+    """Return the assets of an export's bytes, see :func:`read`. What has lost its shape is left out and told."""
     if data[:4] == b"PK\x03\x04":
         raise GlpiError(f"{file} is a spreadsheet, not CSV: export the list as CSV, or save it as 'CSV UTF-8'")
     text, problems = decode(data, file)
     delimiter, told = dialect(text)
-    lines = rows(text, delimiter, file, problems)
+    lines = rows(text, delimiter, file, problems, strict=True)
     if told:
         next(lines, None)
     line, head = next(lines, (1, []))

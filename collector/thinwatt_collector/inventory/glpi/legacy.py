@@ -48,7 +48,7 @@ class Session:
         self.begun += 1
         document, _ = self.line.ask(f"{ROOT}/initSession", headers=JSON | self.login)
         token = document.get("session_token") if isinstance(document, dict) else None
-        if not isinstance(token, str) or not token.isprintable():
+        if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
             raise GlpiError(f"{self.line.access.url}/{ROOT}/initSession answered no session_token")
         self.token = token
         entity = self.line.access.entity

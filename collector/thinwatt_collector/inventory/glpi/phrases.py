@@ -173,6 +173,10 @@ PHRASES: Final[Mapping[str, tuple[str, str]]] = {
             "Si oui : --gone-limit {needed}"
         ),
     ),
+    "not-whole": (
+        "the export could not be read whole, see the remarks: what is missing would count as gone",
+        "l'export n'a pas pu être lu en entier, voir les remarques : ce qui manque passerait pour disparu",
+    ),
     "later": (
         "{n:,} lines of the import begin after {day}: import with a later --day",
         "{n:,} lignes de l'import commencent après le {day} : importez avec un --day plus tardif",

@@ -31,6 +31,8 @@ def stops(plan: Plan, limit: float, broken: Iterable[Problem], language: Languag
         f"{e.origin.file}:{e.origin.line()}: {Problem('missing', '', 0, 'name', _NAME).what()}" for e in plan.torn
     ]
     found = [say("broken", language, what=what) for what in spoilt]
+    if any(what in ("torn", "csv-broken") for what, _ in plan.read.kept_back):
+        found.append(say("not-whole", language))
     gone = len(plan.of("gone"))
     if gone > plan.known * limit / 100:
         needed = -(-100 * gone // plan.known)

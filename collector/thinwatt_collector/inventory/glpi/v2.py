@@ -45,7 +45,7 @@ class Session:
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         document, _ = self.line.ask(TOKEN, None, form, urlencode(self.login).encode())
         token = document.get("access_token") if isinstance(document, dict) else None
-        if not isinstance(token, str) or not token.isprintable():
+        if not isinstance(token, str) or not (token.isascii() and token.isprintable()):
             raise GlpiError(f"{self.line.access.url}/{TOKEN} answered no access_token")
         self.token = token
 

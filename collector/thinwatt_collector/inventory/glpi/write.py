@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def write(plan: Plan, folder: Path) -> list[Path]:
     for table in order:
         if table in plan.touched:
             path = folder / OWN[table]
-            fetch.write_atomic(path, ("\ufeff" + text(table, plan.tables[table])).encode())
+            mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
+            fetch.write_atomic(path, ("\ufeff" + text(table, plan.tables[table])).encode(), mode)
             written.append(path)
     return written

@@ -40,6 +40,7 @@ class Glpi:
 
     url: str = ""
     computers: list[Row] = field(default_factory=list)
+    monitors: list[Row] = field(default_factory=list)
     sessions: set[str] = field(default_factory=set)
     tokens: set[str] = field(default_factory=set)
     begun: int = 0
@@ -66,7 +67,7 @@ class Glpi:
     def ways(self) -> list[Row]:
         """Locations as rows: one for each level of each path."""
         paths: dict[str, int] = {}
-        for computer in self.computers:
+        for computer in (*self.computers, *self.monitors):
             parts = computer["location"].split(" > ") if computer["location"] else []
             for n in range(len(parts)):
                 paths.setdefault(" > ".join(parts[: n + 1]), len(paths) + 1)
@@ -173,6 +174,9 @@ def _within(glpi: Glpi, path: str, query: dict[str, str], headers: dict[str, str
         return 200, glpi.entity != 99, {}
     if path == "Computer":
         return _listed(glpi, query, [_legacy(row, query) for row in _sorted(glpi) if not row["is_deleted"]])
+    if path == "Monitor":
+        rows = [_legacy(row, query) for row in glpi.monitors]
+        return _listed(glpi, query, [{n.replace("computer", "monitor"): v for n, v in row.items()} for row in rows])
     if path == "Infocom" and glpi.lists_infocoms:
         if "infocom" not in glpi.rights:
             return refuse(403, "ERROR_RIGHT_MISSING", "You don't have permission to perform this action.")
@@ -275,6 +279,10 @@ def v2(glpi: Glpi, path: str, query: dict[str, str], headers: dict[str, str], bo
         return said(401, "ERROR_UNAUTHENTICATED", title, "The Authorization header is missing or invalid")
     glpi.entity = (headers.get("glpi-entity"), headers.get("glpi-entity-recursive"))
     path = path.removeprefix("v2/")
+    return _asked(glpi, path, query)
+
+
+def _asked(glpi: Glpi, path: str, query: dict[str, str]) -> Answer:
     if told := re.fullmatch(r"Assets/Computer/(\d+)/Infocom", path):
         return _purchase(glpi, int(told[1]))
     if path == "Assets/Computer":
@@ -288,6 +296,8 @@ def v2(glpi: Glpi, path: str, query: dict[str, str], headers: dict[str, str], bo
                 )
             rows = [row for row in rows if (row[outer][inner] if inner else row[outer]) == value]
         return _page(glpi, query, rows)
+    if path == "Assets/Monitor":
+        return _page(glpi, query, [_v2(glpi, row) for row in glpi.monitors])
     if path == "Dropdowns/Location":
         if "location" not in glpi.rights:
             return said(403, "ERROR_RIGHT_MISSING", "You don't have permission to perform this action.")

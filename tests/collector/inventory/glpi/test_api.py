@@ -15,11 +15,12 @@ from tests.certificates import Authority
 from tests.collector.inventory.glpi import servers
 from tests.collector.inventory.glpi.servers import Glpi
 from thinwatt_collector.fetch import Fetcher, Patience
-from thinwatt_collector.inventory.glpi import legacy, mapping, talk, v2
+from thinwatt_collector.inventory.glpi import legacy, mapping, talk, v2, wishes
 from thinwatt_collector.inventory.glpi.access import Access
 from thinwatt_collector.inventory.glpi.assets import Asset, Read
 from thinwatt_collector.inventory.glpi.export import GlpiError
 from thinwatt_collector.inventory.glpi.pages import PATIENCE, RestlessError, rows
+from thinwatt_collector.inventory.tables import Inventory
 
 KINDS = ("legacy", "v2")
 SECRETS = {
@@ -68,6 +69,20 @@ def test_an_asset_is_the_same_by_either_api(glpi: Glpi, kind: str) -> None:
         model="Latitude 5400", maker="Dell", bought=date(2022, 9, 1), price=812.5,
     )  # fmt: skip
     assert "a.person" not in repr(found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_monitors_have_numbers_of_their_own(glpi: Glpi, kind: str) -> None:
+    glpi.add(1)
+    glpi.monitors.append(glpi.add(1, name="Écran 1", serial="M1", type="LCD") | {"infocom": None})
+    glpi.computers.pop()
+    found = ask(glpi, kind, 'items = "Computer, Monitor"\npurchases = false\n').assets
+    assert [(a.number, a.name, a.type, a.model) for a in found] == [
+        ("1", "PC-1", "Notebook", "Latitude 5400"),
+        ("Monitor/1", "Écran 1", "LCD", "Latitude 5400"),
+    ]
+    told = wishes.wishes(found[1:], mapping.Meanings(), Inventory({"models": {}}), date(2026, 9, 1))
+    assert [wish.kind for wish in told.wished] == ["monitor"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -385,6 +400,10 @@ def test_a_secret_in_a_file_that_others_read_is_refused(glpi: Glpi, tmp_path: Pa
     with pytest.raises(GlpiError, match=rf"\[api\] user_token_file {file}") as error:
         ask(glpi, "legacy", f'user_token_file = "{file}"\n')
     assert "wrong-and-secret" not in str(error.value)
+    for wrong in ("jeton à accent", "two\nlines", ""):
+        file.write_text(wrong)
+        with pytest.raises(GlpiError, match="holds no secret alone in a line"):
+            ask(glpi, "legacy", f'user_token_file = "{file}"\n')
     file.unlink()
     with pytest.raises(GlpiError, match=r"user_token_file .* cannot be read"):
         ask(glpi, "legacy", f'user_token_file = "{file}"\n')

@@ -116,11 +116,11 @@ def test_a_write_that_breaks_off_leaves_a_good_inventory(
     for broken_off in range(1, 6):
         left = [broken_off]
 
-        def cut(path: Path, content: bytes, left: list[int] = left) -> None:
+        def cut(path: Path, content: bytes, mode: int, left: list[int] = left) -> None:
             if not left[0]:
                 raise OSError("no space left on device")
             left[0] -= 1
-            whole(path, content)
+            whole(path, content, mode)
 
         for name in ("devices", "hosts", "rooms", "buildings", "sites", "establishments", "models"):
             Path("inventory", f"{name}.glpi.csv").unlink(missing_ok=True)
@@ -132,6 +132,25 @@ def test_a_write_that_breaks_off_leaves_a_good_inventory(
         capsys.readouterr()
         assert run(*FIRST) == 0
         assert "nothing to do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("spoilt", [b'"PC-99;\r\n', b"PC-99;a;b;c;d;e;f;g;h;i;j;k;l;m\r\n"])
+def test_an_export_that_lost_its_shape_is_not_written(spoilt: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*FIRST, "--write") == 0
+    head, *rows = export(campus()).splitlines(keepends=True)
+    Path("torn.csv").write_bytes(b"".join([head, *rows[:-1], spoilt, rows[-1]]))
+    before = files()
+    assert run("--csv", "torn.csv", "--day", "2026-10-01", "--write", "--gone-limit", "100") == 1
+    assert "the export could not be read whole" in capsys.readouterr().err
+    assert files() == before
+
+
+def test_who_may_read_a_file_stays_as_it_was() -> None:
+    assert run(*FIRST, "--write") == 0
+    path = Path("inventory", "devices.glpi.csv")
+    path.chmod(0o640)
+    assert run(*SECOND, "--write") == 0
+    assert path.stat().st_mode & 0o777 == 0o640
 
 
 def test_an_export_cut_short_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:

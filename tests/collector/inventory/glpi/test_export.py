@@ -137,9 +137,13 @@ def test_what_is_no_export_is_told(data: bytes, text: str) -> None:
 
 
 def test_rows_that_lost_their_shape_are_left_out_and_told() -> None:
-    read = parse(b'Nom;Lieu\nPC-1;Nord;B305\nPC-2;Nord\n"PC-3;Nord\nPC-4;Nord\n', "x.csv", {})
-    assert read.assets[0].name == "PC-2"
-    assert read.kept_back[0] == ("torn", {"n": 1, "lines": "2", "delimiter": ";"})
+    read = parse(b'Nom;Lieu\nPC-1;Nord;B305\nPC-2;19" Nord\n"PC-3;Nord\nPC-4;Nord\n', "x.csv", {})
+    assert [(one.name, one.location) for one in read.assets] == [("PC-2", '19" Nord')]
+    assert [(what, fields.get("line", fields.get("lines"))) for what, fields in read.kept_back] == [
+        ("csv-broken", 4),
+        ("torn", "2"),
+        ("no-columns", None),
+    ]
 
 
 def test_a_cell_that_cannot_be_read_costs_only_itself() -> None:
