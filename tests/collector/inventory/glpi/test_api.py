@@ -103,6 +103,8 @@ def test_every_computer_is_read_once_whatever_the_pages(glpi: Glpi, kind: str, n
         glpi.add(number)
     found = ask(glpi, kind, "page = 10\npurchases = false\n")
     assert [asset.number for asset in found.assets] == [str(number) for number in range(1, n + 1)]
+    asked = sum("Computer" in path for path in glpi.asked)
+    assert asked == max(1, -(-(n - 1) // 9)), "as many questions as pages of ten that overlap by one"
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -106,6 +106,21 @@ def test_another_machine_of_the_same_name_is_another(tmp_path: Path) -> None:
     )
 
 
+def test_what_a_person_wrote_beside_a_machine_is_not_its_successor_s(tmp_path: Path) -> None:
+    imported(tmp_path, [pc(1, name="B305-01"), pc(2)])
+    file = tmp_path / "devices.glpi.csv"
+    text = file.read_text(encoding="utf-8-sig").replace("asset\n", "asset;agent\n")
+    file.write_text(text.replace(";S1;1\n", ";S1;1;none\n"), encoding="utf-8")
+    imported(tmp_path, [pc(9, name="B305-01"), pc(2)], after(10))
+    assert [line.get("agent") for line in lines(tmp_path) if line["name"] == "B305-01"] == ["none", None]
+
+
+def test_of_two_of_a_name_without_numbers_the_one_in_use_is_known_again(tmp_path: Path) -> None:
+    bare = {"id": "", "serial": "", "name": "PC"}
+    imported(tmp_path, [pc(1, **bare)])
+    assert kinds(imported(tmp_path, [pc(2, **bare, state="Réformé"), pc(1, **bare)], after(10))) == []
+
+
 def test_a_new_name_is_the_same_machine_bought_once(tmp_path: Path) -> None:
     imported(tmp_path, [pc(1), pc(2)])
     before = views(load(tmp_path)[0], date(2023, 1, 1), date(2027, 1, 1))
