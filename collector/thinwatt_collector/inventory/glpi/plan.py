@@ -274,6 +274,7 @@ def _write(found: Plan, book: Book, wish: Wish, line: Line | None, name: str, sa
     if line is None or line.table != wish.table:
         if line:
             book.end(line, None)
+            book.hand_over(line.table, line.record.name)
             found.changes.append(Change("changed", name, "class", line.table, wish.table))
         elif (was := _former(book, wish)) and was[1] != name:
             book.hand_over(*was)

@@ -144,6 +144,17 @@ def test_a_machine_that_comes_out_of_stock_under_a_new_name_was_bought_once(tmp_
     assert [sorted(stands(tmp_path, after(n))) for n in (9, 10, 20)] == [["PC-1", "PC-2"], ["PC-2"], ["LAB-1", "PC-2"]]
 
 
+def test_a_machine_that_becomes_a_host_was_bought_once(tmp_path: Path) -> None:
+    imported(tmp_path, [pc(1), pc(2)])
+    meanings = mapping.parse('[types]\n"Serveur" = "host"\n', tmp_path / "m.toml")
+    rows = [pc(1, type="Serveur", model="R640"), pc(2)]
+    found = imported(tmp_path, rows, after(10), meanings)
+    assert [(c.kind, c.name, c.before, c.after) for c in found.changes] == [("changed", "PC-1", "devices", "hosts")]
+    host, laptop = views(load(tmp_path)[0], date(2023, 1, 1), date(2027, 1, 1))
+    assert (host.kind, host.bought, laptop.kind, laptop.bought) == ("host", 1, "laptop", 1)
+    assert [sorted(stands(tmp_path, after(n))) for n in (9, 10)] == [["PC-1", "PC-2"]] * 2
+
+
 def test_a_serial_number_knows_a_machine_again_whatever_else_is_new(tmp_path: Path) -> None:
     imported(tmp_path, [pc(1), pc(2)])
     found = imported(tmp_path, [pc(71, name="PC-1", serial="s1"), pc(2)], after(10))
