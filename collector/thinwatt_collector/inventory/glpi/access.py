@@ -101,7 +101,9 @@ def _url(value: Any, folder: Path) -> str:
     if not found:
         return ""
     parts = urlsplit(found)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.username:
+    if parts.query or parts.username or parts.password:  # not shown: there may be a secret in it
+        raise ValueError("it holds more than an address: write https://glpi.example.org alone")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"{shown(value)} is no address of a GLPI: write https://glpi.example.org")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise ValueError(f"{shown(value)}: tokens would travel in the open: write https://…")
