@@ -19,7 +19,7 @@ FILE = Path("etc/glpi.toml")
 @pytest.mark.parametrize(
     "text, problem",
     [
-        ('[api]\nurl = "http://glpi.example.org"', "api.url: 'http://glpi.example.org': tokens would travel in the open"),
+        ('[api]\nurl = "http://glpi.example.org"', "2: api.url: 'http://glpi.example.org': tokens would travel"),
         ('[api]\nurl = "glpi.example.org"', "2: api.url: 'glpi.example.org' is no address of a GLPI: write https://"),
         ('[api]\nurl = "https://me:pw@glpi"', "2: api.url: it holds more than an address: write https://"),
         ('[api]\n\npassword = "x"', "3: api.password: a secret does not stand here: write [api] password_file"),
