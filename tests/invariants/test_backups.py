@@ -41,10 +41,9 @@ def test_a_backup_holds_the_laws_at_any_moment_and_can_be_gone_on_with(here: Sit
     agents = here.agents(machine)
     collector.up()
     agents.start()
-    last = 0
-    for n in range(5):
+    last, target = 0, tmp_path / "copy"
+    for _ in range(5):
         booked_more(collector)
-        target = tmp_path / f"copy-{n % 2}"
         collector.ask("backup", str(target))
         books = laws.read(target)
         laws.check(books, [machine])
