@@ -13,6 +13,8 @@ class Conflicts:
 
     WINDOW: Final = 300_000_000_000
     """A boot unheard for five minutes is over [ns]."""
+    MOST: Final = 16
+    """Boots of an agent that are kept: a cloned key has two or three, and who makes them up has as many as he likes."""
 
     def __init__(self) -> None:
         self._heard: dict[str, dict[bytes, tuple[int, int]]] = defaultdict(dict)
@@ -23,7 +25,8 @@ class Conflicts:
         first = boots.get(boot, (at, at))[0]
         boots[boot] = (first, at)
         if len(boots) > 1:
-            self._heard[agent] = {b: seen for b, seen in boots.items() if at - seen[1] <= self.WINDOW}
+            alive = sorted((seen[1], b) for b, seen in boots.items() if at - seen[1] <= self.WINDOW)
+            self._heard[agent] = {b: boots[b] for _, b in alive[-self.MOST :]}
 
     def now(self, at: int | None = None) -> list[str]:
         """Return the agents of which an older boot was heard after a newer one appeared.
