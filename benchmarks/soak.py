@@ -21,8 +21,8 @@ from benchmarks.campus import INTERVAL, SECOND, Campus, host
 from benchmarks.measure import Figure, Spread, own_rss, parser, report
 from benchmarks.pipeline import STALE_AFTER, Pipeline
 from thinwatt_collector.receive import Message
-from thinwatt_collector.run import SEAL_AFTER
 from thinwatt_collector.serve.exposition import Family
+from thinwatt_collector.upkeep import SEAL_AFTER
 
 IN_TURN: Final = 6
 LOOK: Final = 60

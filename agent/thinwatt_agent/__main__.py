@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.command(options)
     except ValueError as error:  # ConfigError, KeyFileError, RecordingError: each says what to do
-        print(f"thinwatt-agent: {error}", file=sys.stderr)
+        for line in getattr(error, "problems", (f"thinwatt-agent: {error}",)):
+            print(line, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -32,7 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="thinwatt-agent", description="Reads what this machine draws and does.")
+    parser = argparse.ArgumentParser(
+        prog="thinwatt-agent",
+        description="Reads what this machine draws and does.",
+        epilog="exit code: 0, 1 if it failed, 2 if call or configuration are to be put right first",
+    )
     parser.add_argument("--version", action="version", version=f"thinwatt-agent {__version__}")
     commands = parser.add_subparsers(required=True, metavar="run | once | replay | sources | keygen | config")
 
@@ -63,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     keygen.add_argument("file", type=Path, help="the secret key; the public one is written to FILE.pub")
     keygen.set_defaults(command=_keygen)
 
-    config = commands.add_parser("config", help="check a configuration, or print one")
+    config = commands.add_parser("config", help="say all that is wrong with a configuration, or print one")
     config.add_argument("file", type=Path, nargs="?", help="the file to check")
     config.add_argument("--example", action="store_true", help="print every key with its default and what it means")
     config.set_defaults(command=_config)
@@ -81,9 +86,17 @@ def _run(options: argparse.Namespace) -> int:
     import zmq
 
     from thinwatt_agent import run
-    from thinwatt_agent.config import DEFAULT, load
+    from thinwatt_agent.config import DEFAULT, Config, ConfigError, check
 
-    configs = [load(path) for path in options.config or [DEFAULT]]
+    configs: list[Config] = []
+    wrong: list[str] = []
+    for path in options.config or [DEFAULT]:
+        try:
+            configs.append(check(path))
+        except ConfigError as error:
+            wrong += error.problems
+    if wrong:
+        raise ConfigError(wrong)
     _log(options.log_level or configs[0].log_level)
     with zmq.Context() as context:
         run.run([run.build(config, context) for config in configs])
@@ -101,14 +114,14 @@ def _log(level: str) -> None:
 def _once(options: argparse.Namespace) -> int:
     from thinwatt_agent import show
 
-    config, root = _settings(options)
+    config, root = _machine(options)
     return show.once(root, config, options.json, seconds=options.seconds)
 
 
 def _sources(options: argparse.Namespace) -> int:
     from thinwatt_agent import show
 
-    config, root = _settings(options)
+    config, root = _machine(options)
     return show.sources(root, config, options.json)
 
 
@@ -131,6 +144,15 @@ def _settings(options: argparse.Namespace) -> tuple[SamplerOptions, Path]:
     return config.sampler_options(), given or config.root
 
 
+def _machine(options: argparse.Namespace) -> tuple[SamplerOptions, Path]:
+    from thinwatt_agent.config import no_machine
+
+    config, root = _settings(options)
+    for why in no_machine(root):
+        raise ValueError(f"{'--root' if options.root else f'{options.config}: agent.root'}: {why}")
+    return config, root
+
+
 def _keygen(options: argparse.Namespace) -> int:
     from thinwatt_agent import keys
 
@@ -146,7 +168,7 @@ def _config(options: argparse.Namespace) -> int:
         print(config.example(), end="")
         return 0
     path = options.file or config.DEFAULT
-    config.check(path)
+    config.check(path, closely=True)
     print(f"{path}: good")
     return 0
 

@@ -6,22 +6,26 @@ make the errors and write the example.
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Final
 
-from thinwatt_agent import sources
+from thinwatt_agent import places, sources
 from thinwatt_agent.loop import SamplerOptions
-from thinwatt_agent.places import Place, line_of, meant
+from thinwatt_agent.places import ConfigError, File, Key, Place, path, shown, within
 from thinwatt_agent.sources import Option
 
+__all__ = ["DEFAULT", "KEYS", "PEER", "Config", "ConfigError", "Peer", "check", "example", "load", "parse"]
+
 DEFAULT: Final = Path("/etc/thinwatt/agent.toml")
-
-
-class ConfigError(ValueError):
-    """A configuration that can't be used; the text names file, line, key and what to write instead."""
+MOST_ROWS: Final = 600
+"""Rows of a frame: those of 1,700 values each, a host with 200 desktops, still go into one message."""
+ROW: Final = 2048
+"""What a row of a large host takes: 256 values [bytes]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +60,6 @@ class Config:
         return SamplerOptions(self.interval, self.max_gap, sources=self.sources, machine=machine)
 
 
-Read = Callable[[Any, Path], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key: its table and name in the file, the field it fills, how it is read, its default as written, help."""
-
-    table: str
-    name: str
-    field: str
-    read: Read
-    default: str
-    help: str
-
-
 UNITS: Final[Mapping[str, Mapping[str, float]]] = {
     "s": {"ms": 1e-3, "s": 1, "min": 60, "h": 3600, "d": 86_400},
     "B": {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 1e3, "MB": 1e6, "GB": 1e9},
@@ -91,259 +80,268 @@ def quantity(value: Any, unit: str) -> float:
     known = UNITS[unit]
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", value) if isinstance(value, str) else None
     if found is None or found[2] not in known:
-        raise ValueError(f"{value!r} is no number with one of the units {', '.join(known)}: write {EXAMPLES[unit]!r}")
-    return float(found[1]) * known[found[2]]
-
-
-def _text(value: Any, _: Path) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text: write it in quotes")  # noqa: TRY004 - one kind for all wrong values
-    return value
-
-
-def _path(value: Any, folder: Path) -> Path:
-    text = _text(value, folder)
-    if not text:
-        raise ValueError("it is empty: write a path, absolute or relative to this file")
-    return folder / text
+        raise ValueError(
+            f"{shown(value)} is no number with one of the units {', '.join(known)}: write {EXAMPLES[unit]!r}"
+        )
+    if not isfinite(read := float(found[1]) * known[found[2]]):
+        raise ValueError(f"{shown(value)} is too large: write {EXAMPLES[unit]!r}")
+    return read
 
 
 def _seconds(value: Any, _: Path) -> float:
-    found = quantity(value, "s")
-    if found < 0.1:
-        raise ValueError(f"{value!r} is shorter than 0.1 s: write '10 s'")
-    return found
-
-
-def _maybe_seconds(value: Any, folder: Path) -> float | None:
-    return _seconds(value, folder) if value != "" else None
+    return quantity(value, "s")
 
 
 def _bytes(value: Any, _: Path) -> int:
-    found = int(quantity(value, "B"))
-    if found < 64 << 10:
-        raise ValueError(f"{value!r} is less than 64 KiB, which is what a few frames need")
-    return found
+    return int(quantity(value, "B"))
 
 
-def _address(value: Any, folder: Path) -> str:
-    text = _text(value, folder)
-    if not re.fullmatch(r"tcp://(\[[0-9A-Fa-f:%.\w]+\]|[\w.-]+):\d{1,5}", text) or int(text.rpartition(":")[2]) > 65535:
-        raise ValueError(f"{text!r} is no address: write 'tcp://collector.example.org:8466'")
-    return text
-
-
-def _level(value: Any, _: Path) -> str:
-    if value not in LEVELS:
-        raise ValueError(f"{value!r} is none of {', '.join(LEVELS)}")
+def _address(value: Any, _: Path) -> str:
+    host, _port = places.endpoint(value, EXAMPLE, "tcp://")
+    if host in ("0.0.0.0", "[::]"):  # noqa: S104 - nothing is bound here
+        raise ValueError(f"{shown(value)} is every address of a collector and no one's: write {EXAMPLE!r}")
     return str(value)
 
 
+def _class(value: Any, folder: Path) -> str:
+    if not re.fullmatch(r"(?:[a-z][a-z0-9_]{0,39})?", places.text(value, folder)):
+        raise ValueError(f"{shown(value)} is no class: write small letters, digits and _, such as 'thin_client'")
+    return str(value)
+
+
+def _server_key(value: Any, folder: Path) -> Path:
+    from thinwatt_agent import keys
+
+    if keys.is_key(places.text(value, folder)):
+        raise ValueError(f"{shown(value)} is a key: write it into a file, and here the path of that file")
+    return Path(path(value, folder))
+
+
+# What is looked at on this machine
+
+
+def _state(folder: Path) -> Iterable[str]:
+    """Yield what the spool has no place in; an agent that runs keeps its rows in memory then, and tells it."""
+    first = next(place for place in (folder, *folder.parents) if os.path.exists(place))  # noqa: PTH110 - asks, raises not
+    if not os.path.isdir(first):  # noqa: PTH112 - the same
+        yield f"{first} is no folder: write the path of one, there or not"
+
+
+def no_machine(root: Path) -> Iterable[str]:
+    """Yield why no machine can be read below ``root``."""
+    if not os.path.isdir(root):  # noqa: PTH112 - asks, raises not
+        yield f"{root} is no folder: write '/', or the folder of a recorded machine"
+    elif not any(os.path.isdir(root / name) for name in ("sys", "proc")):  # noqa: PTH112 - the same
+        yield f"{root} holds neither sys/ nor proc/: write '/', or the folder of a recorded machine"
+
+
+def _secret(file: Path) -> Iterable[str]:
+    from thinwatt_agent import keys
+
+    return _refused(keys.read_secret, file)
+
+
+def _public(file: Path) -> Iterable[str]:
+    from thinwatt_agent import keys
+
+    return _refused(keys.read_public, file)
+
+
+def _refused(read: Callable[[Path], bytes], file: Path) -> Iterable[str]:
+    try:
+        read(file)
+    except ValueError as error:  # KeyFileError
+        yield str(error)
+
+
 LEVELS: Final = ("debug", "info", "warning", "error")
+EXAMPLE: Final = "tcp://collector.example.org:8466"
+INTERVAL: Final = within(_seconds, "0.1 s", "15 min", most="a slot of the ledger")
+FRAME: Final = within(_seconds, "0.1 s", "1 h", most="and a collector takes this machine for departed")
+GAP: Final = places.maybe(within(_seconds, "0.1 s", "1 d"))
+SPOOL: Final = within(_bytes, "64 KiB", "1024 GiB", least="which is what a few frames need")
+MEMORY: Final = within(_bytes, "64 KiB", "1 GiB", least="which is what a few frames need")
 KEYS: Final = (
-    Key("agent", "state", "state", _path, "/var/lib/thinwatt-agent", "folder of the spool; may be read-only"),
-    Key("agent", "secret_key", "secret_key", _path, "agent.key", "made by: thinwatt-agent keygen agent.key"),
-    Key("agent", "interval", "interval", _seconds, "10 s", "time between two readings"),
-    Key("agent", "frame", "frame", _seconds, "60 s", "rows sent together; '5 min' for very large fleets"),
-    Key("agent", "max_gap", "max_gap", _maybe_seconds, "", "longer without a reading is a gap; empty: 3 intervals"),
-    Key("agent", "class", "kind", _text, "", "host, desktop, laptop, thin_client …; empty: as the firmware says"),
-    Key("agent", "model", "model", _text, "", "hardware model; empty: as the firmware says"),
-    Key("agent", "root", "root", _path, "/", "where sys/ and proc/ are; another folder to read a recorded machine"),
-    Key("agent", "spool", "spool", _bytes, "64 MiB", "bound of unanswered rows on disk; then they are thinned out"),
-    Key("agent", "spool_memory", "spool_memory", _bytes, "4 MiB", "the same where there is no disk to write to"),
-    Key("log", "level", "log_level", _level, "info", ", ".join(LEVELS)),
+    Key("agent", "state", "state", path, "/var/lib/thinwatt-agent", "folder of the spool; may be read-only",
+        closer=_state),
+    Key("agent", "secret_key", "secret_key", path, "agent.key", "made by: thinwatt-agent keygen agent.key", _secret),
+    Key("agent", "interval", "interval", INTERVAL, "10 s", "time between two readings"),
+    Key("agent", "frame", "frame", FRAME, "60 s", "rows sent together; '5 min' for very large fleets"),
+    Key("agent", "max_gap", "max_gap", GAP, "", "longer without a reading is a gap; empty: 3 intervals"),
+    Key("agent", "class", "kind", _class, "", "host, desktop, laptop, thin_client …; empty: as the firmware says"),
+    Key("agent", "model", "model", places.text, "", "hardware model; empty: as the firmware says"),
+    Key("agent", "root", "root", path, "/", "where sys/ and proc/ are; of a recorded machine: its folder", no_machine),
+    Key("agent", "spool", "spool", SPOOL, "64 MiB", "bound of unanswered rows on disk; then they are thinned out"),
+    Key("agent", "spool_memory", "spool_memory", MEMORY, "4 MiB", "the same where there is no disk to write to"),
+    Key("log", "level", "log_level", places.choice(*LEVELS), "info", ", ".join(LEVELS)),
 )  # fmt: skip
 PEER: Final = (
-    Key("collectors", "address", "address", _address, "tcp://collector.example.org:8466", "where it listens"),
-    Key("collectors", "server_key", "server_key", _path, "collector.pub", "file with its public key"),
-)
+    Key("collectors", "address", "address", _address, EXAMPLE, "where it listens", needed=True),
+    Key("collectors", "server_key", "server_key", _server_key, "collector.pub", "file of its public key", _public,
+        needed=True),
+)  # fmt: skip
+TABLES: Final = tuple(dict.fromkeys(key.table for key in KEYS))
 
 
 def example() -> str:
     """Return a configuration file with every key, its default and what it means."""
     lines = ["# thinwatt-agent. Every key with its default; paths are relative to this file."]
-    for table in dict.fromkeys(key.table for key in KEYS):
-        lines += ["", f"[{table}]", *_told((k.name, _toml(k.default), k.help) for k in KEYS if k.table == table)]
+    for table in TABLES:
+        lines += ["", f"[{table}]", *places.told((k.name, k.default, k.help) for k in KEYS if k.table == table)]
     lines += ["", "# One table a collector, in order of preference: the next is asked when one does not answer."]
-    lines += ["[[collectors]]", *_told((k.name, _toml(k.default), k.help) for k in PEER)]
+    lines += ["[[collectors]]", *places.told((k.name, k.default, k.help) for k in PEER)]
     for name in sources.names():
         lines += ["", f"# {(sources.module(name).__doc__ or name).splitlines()[0]}", f"[sources.{name}]"]
-        lines += _told((o.key, _written(o), o.comment) for o in sources.options(name))
+        lines += places.told((o.key, _written(o), o.comment) for o in sources.options(name))
     return "\n".join(lines) + "\n"
 
 
-def _told(keys: Iterable[tuple[str, str, str]]) -> list[str]:
-    return [line for name, default, text in keys for line in (f"# {text}", f"{name} = {default}")]
+def _written(option: Option) -> bool | float | str:
+    return f"{option.default:g} {option.unit}" if option.unit else option.default
 
 
-def _toml(value: bool | float | str) -> str:
-    return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else f"{value}"
-
-
-def _written(option: Option) -> str:
-    return _toml(f"{option.default:g} {option.unit}" if option.unit else option.default)
-
-
-def load(path: Path) -> Config:
-    """Return the configuration in ``path``.
+def load(file: Path) -> Config:
+    """Return the configuration in ``file``.
 
     Raises:
-        ConfigError: the file can't be read, or a key or value in it is wrong.
+        ConfigError: the file can't be read, or keys or values in it are wrong; it names all of them.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path} is not there; to begin with: thinwatt-agent config --example") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {error}") from None
-    return parse(text, path)
+    return parse(_text(file), file)
 
 
-def check(path: Path) -> Config:
-    """Return the configuration in ``path`` after a look at the key files that it names.
+def check(file: Path, closely: bool = False) -> Config:
+    """Return the configuration in ``file`` after a look at what it names on this machine: keys, folders.
+
+    Args:
+        file: the configuration.
+        closely: whether to raise also for what stops no agent: a folder of the spool that can be none.
 
     Raises:
-        ConfigError: as :func:`load`, or a key file is missing or can't be used; the text names the line and the remedy.
+        ConfigError: as :func:`load`, or something that it names can't be used here.
     """
+    return parse(_text(file), file, here=True, closely=closely)
+
+
+def _text(file: Path) -> str:
+    return places.read(file, f"thinwatt-agent config --example > {file}")
+
+
+def parse(text: str, place: Path, here: bool = False, closely: bool = False) -> Config:
+    """Return the configuration written in ``text``.
+
+    Args:
+        text: of the file.
+        place: where it came from; paths in it are relative to its folder.
+        here: whether to look at what it names on this machine.
+        closely: see :func:`check`.
+
+    Raises:
+        ConfigError: tables, keys or values are wrong.
+    """
+    file = File(text, place, here, closely)
+    document = file.document
+    file.names([*TABLES, "collectors", "sources"], _homes)
+    found: dict[str, Any] = {}
+    for table in TABLES:
+        found |= file.table(document.get(table, {}), [key for key in KEYS if key.table == table], (table,))
+    peers = _peers(file)
+    options = _sources(file)
+    _agree(file, found, peers)
+    file.done()
+    return Config(**found, collectors=tuple(Peer(**peer) for peer in peers), sources=options)
+
+
+def _homes() -> Iterator[tuple[str, str]]:
+    """Yield table and name of every key; the sources are loaded only when somebody asks, for a mistake."""
+    yield from ((f"[{key.table}]", key.name) for key in KEYS)
+    yield from ((f"[[{key.table}]]", key.name) for key in PEER)
+    yield from ((f"[sources.{name}]", option.key) for name in sources.names() for option in sources.options(name))
+
+
+def _peers(file: File) -> list[dict[str, Any]]:
+    entries = file.document.get("collectors", [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        file.wrong(("collectors",), "write a table [[collectors]], in two brackets, for each collector")
+        return []
+    if file.here and not entries:
+        file.wrong(("collectors",), "there is none, so nobody to send to: write a table [[collectors]] for each")
+    return [file.table(entry, PEER, ("collectors",), n) for n, entry in enumerate(entries)]
+
+
+def _sources(file: File) -> dict[str, dict[str, Any]]:
+    tables = file.mapping(file.document.get("sources", {}), ("sources",))
+    file.keys(tables, sources.names(), ("sources",), what="source")
+    return {name: _source(file, name, tables[name]) for name in tables if name in sources.names()}
+
+
+def _source(file: File, name: str, content: Any) -> dict[str, Any]:
+    at, found = ("sources", name), {}
+    options = {option.key: option for option in sources.options(name)}
+    content = file.mapping(content, at)
+    file.keys(content, options, at)
+    for key in [key for key in content if key in options]:
+        try:
+            found[key] = _option(options[key], content[key])
+        except ValueError as error:
+            file.wrong((*at, key), str(error))
+    check_all = getattr(sources.module(name), "check", None)
+    if check_all and len(found) == len(content):
+        try:
+            check_all(found)
+        except sources.Unfit as error:
+            file.wrong((*at, error.key), str(error))
+    return found
+
+
+def _option(option: Option, value: Any) -> Any:
+    kind: Any = type(option.default)
+    if option.unit in UNITS:
+        value = kind(quantity(value, option.unit))
+    elif kind is float and type(value) is int and abs(value) < 1 << 53:
+        value = float(value)
+    if type(value) is not kind or (kind is float and not isfinite(value)):
+        raise ValueError(f"{shown(value)} can't stand here: write {places.toml(option.default)}, or one like it")
+    return option.read(value, Path())
+
+
+def _agree(file: File, found: Mapping[str, Any], peers: Iterable[Mapping[str, Any]]) -> None:
+    """Note what can't be beside something else."""
+    interval, frame, gap = (found.get(name) for name in ("interval", "frame", "max_gap"))
+    if interval and gap and gap <= interval:
+        file.wrong(_at("max_gap"), f'every interval of {interval:g} s would be a gap: write more, or ""')
+    if interval and frame:
+        _hold(file, found, frame / interval, interval)
+    if file.here and "secret_key" in found:
+        _not_our_own(file, found["secret_key"], peers)
+
+
+def _hold(file: File, found: Mapping[str, Any], rows: float, interval: float) -> None:
+    """Note a frame of so many rows that is none, or is larger than what has to hold it."""
+    if rows < 1:
+        file.wrong(_at("frame"), f"it is shorter than the interval: write '{interval:g} s' or more")
+    elif rows > MOST_ROWS:
+        most = f"'{MOST_ROWS * interval:g} s' or less"
+        file.wrong(_at("frame"), f"{rows:.0f} rows of {interval:g} s go into no message: write {most}")
+    else:
+        least = 2 * rows * ROW
+        for name in ("spool", "spool_memory"):
+            if found.get(name, inf) < least:
+                why = f"two frames of {rows:.0f} rows may need {least / 2**20:.1f} MiB"
+                file.wrong(_at(name), f"{why}: write more, or a shorter frame")
+
+
+def _not_our_own(file: File, secret: Path, peers: Iterable[Mapping[str, Any]]) -> None:
     from thinwatt_agent import keys
 
-    config, text = load(path), path.read_text(encoding="utf-8")
-
-    def good(at: Place, n: int, read: Callable[[Path], bytes], file: Path, remedy: str) -> None:
+    for n, peer in enumerate(peers):
         try:
-            read(file)
-        except keys.KeyFileError as error:
-            why = f"{file} is not there; {remedy}" if not file.exists() else f"{error}; {remedy}"
-            raise ConfigError(f"{path}:{line_of(text, at, n)}: {'.'.join(at)}: {why}") from None
-
-    own = f"make it with: thinwatt-agent keygen {config.secret_key}"
-    good(("agent", "secret_key"), 0, keys.read_secret, config.secret_key, own)
-    for n, peer in enumerate(config.collectors):
-        made = "its collector makes it with: thinwatt-collector keygen collector.key"
-        theirs = f"{made}; copy collector.key.pub to {peer.server_key}"
-        good(("collectors", "server_key"), n, keys.read_public, peer.server_key, theirs)
-    return config
+            same = keys.read_public(peer["server_key"]) == keys.public_of(keys.read_secret(secret))
+        except (KeyError, keys.KeyFileError):
+            continue
+        if same:
+            text = f"{peer['server_key']} holds this agent's own key: copy the collector's collector.key.pub to it"
+            file.wrong(("collectors", "server_key"), text, n)
 
 
-def parse(text: str, path: Path) -> Config:
-    """Return the configuration written in ``text``; ``path`` is where it came from.
-
-    Raises:
-        ConfigError: a table, key or value is wrong.
-    """
-    import tomllib
-
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    return _File(document, text, path).config()
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    document: Mapping[str, Any]
-    text: str
-    path: Path
-
-    def config(self) -> Config:
-        """Return what the file says, or raise what is wrong with it."""
-        tables = [*dict.fromkeys(key.table for key in KEYS), "collectors", "sources"]
-        for name in self.document:
-            if name not in tables:
-                raise self._wrong(
-                    (name,), 0, self._astray(name, tables) or f"no table [{name}] is known{meant(name, tables)}"
-                )
-        found: dict[str, Any] = {}
-        for table in dict.fromkeys(key.table for key in KEYS):
-            own = [key for key in KEYS if key.table == table]
-            found |= self._table(self._mapping(self.document.get(table, {}), (table,)), own, (table,))
-        config = Config(**found, collectors=self._peers(), sources=self._sources())
-        self._agree(config)
-        return config
-
-    def _astray(self, name: str, tables: Iterable[str]) -> str:
-        """Return where a key belongs that stands outside the tables, "" for what is a table."""
-        if isinstance(self.document[name], dict | list):
-            return ""
-        import difflib
-
-        homes: dict[str, str] = {}
-        written = [(f"[{key.table}]", key.name) for key in KEYS] + [(f"[[{key.table}]]", key.name) for key in PEER]
-        written += [(f"[sources.{s}]", option.key) for s in sources.names() for option in sources.options(s)]
-        for table, key in written:
-            homes[key] = f"{homes[key]} or {table}" if key in homes else table
-        close = difflib.get_close_matches(name, homes, 1, 0.7)
-        if name in homes:
-            return f"this key belongs in the table {homes[name]}: write it below that line"
-        if close:
-            return f"no key {name!r} is known: did you mean {close[0]!r}, in the table {homes[close[0]]}?"
-        return f"no key {name!r} is known; each key stands below the line of its table: {', '.join(tables)}"
-
-    def _table(self, content: Mapping[str, Any], keys: Iterable[Key], at: Place, n: int = 0) -> dict[str, Any]:
-        known = {key.name: key for key in keys}
-        self._known(content, known, at, n)
-        found = {}
-        for name, key in known.items():
-            try:
-                found[key.field] = key.read(content.get(name, key.default), self.path.parent)
-            except ValueError as error:
-                raise self._wrong((*at, name), n, str(error)) from None
-        return found
-
-    def _peers(self) -> tuple[Peer, ...]:
-        entries = self.document.get("collectors", [])
-        if not isinstance(entries, list):
-            raise self._wrong(("collectors",), 0, "write a table [[collectors]], in two brackets, for each collector")
-        peers = []
-        for n, entry in enumerate(entries):
-            content = self._mapping(entry, ("collectors",))
-            for key in PEER:
-                if key.name not in content:
-                    raise self._wrong(("collectors",), n, f"{key.name} is missing: {key.help}")
-            peers.append(Peer(**self._table(content, PEER, ("collectors",), n)))
-        return tuple(peers)
-
-    def _sources(self) -> dict[str, dict[str, Any]]:
-        tables = self._mapping(self.document.get("sources", {}), ("sources",))
-        names, found = sources.names(), {}
-        for name, content in tables.items():
-            if name not in names:
-                raise self._wrong(("sources", name), 0, f"no source {name!r} is known{meant(name, names)}")
-            at = ("sources", name)
-            options = {option.key: option for option in sources.options(name)}
-            self._known(self._mapping(content, at), options, at, 0)
-            found[name] = {key: self._option(options[key], value, (*at, key)) for key, value in content.items()}
-        return found
-
-    def _option(self, option: Option, value: Any, at: Place) -> Any:
-        try:
-            if option.unit in UNITS:
-                return type(option.default)(quantity(value, option.unit))
-            if isinstance(option.default, float) and isinstance(value, int) and not isinstance(value, bool):
-                return float(value)
-            if type(value) is not type(option.default):
-                raise ValueError(f"{value!r} can't stand here: write {_toml(option.default)}, or one like it")
-        except ValueError as error:
-            raise self._wrong(at, 0, str(error)) from None
-        return value
-
-    def _agree(self, config: Config) -> None:
-        if config.frame < config.interval:
-            raise self._wrong(("agent", "frame"), 0, f"it is shorter than the interval of {config.interval:g} s")
-        if config.max_gap is not None and config.max_gap <= config.interval:
-            raise self._wrong(("agent", "max_gap"), 0, f"every interval of {config.interval:g} s would be a gap")
-
-    def _mapping(self, value: Any, at: Place) -> Mapping[str, Any]:
-        if not isinstance(value, dict):
-            raise self._wrong(at, 0, f"write it as a table: [{'.'.join(at)}]")
-        return value
-
-    def _known(self, content: Iterable[str], known: Iterable[str], at: Place, n: int) -> None:
-        names = list(known)
-        for name in content:
-            if name not in names:
-                raise self._wrong((*at, name), n, f"no key {name!r} is known here{meant(name, names)}")
-
-    def _wrong(self, at: Place, n: int, text: str) -> ConfigError:
-        return ConfigError(f"{self.path}:{line_of(self.text, at, n)}: {'.'.join(at)}: {text}")
+def _at(field: str) -> Place:
+    return next((key.table, key.name) for key in KEYS if key.field == field)

@@ -25,7 +25,7 @@ Covered time is the time of the intervals that were counted; everything else tha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 EventKind = Literal["wrap", "restart", "failed", "gap"]
@@ -145,15 +145,21 @@ def torn(a: Point, b: Point, limits: Limits) -> bool:
 
 
 class EnergyCounter:
-    """Joules and covered seconds since tick 0 of a register, from its readings."""
+    """Joules and covered seconds since tick 0 of a register, from its readings.
 
-    __slots__ = ("candidates", "counts", "covered", "events", "last", "limits")
+    ``start`` is where its last unbroken run began, the instant and the counts then: all time from there to ``last`` is
+    counted.
+    """
+
+    __slots__ = ("another", "candidates", "counts", "covered", "events", "last", "limits", "start")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.another = False
         self.counts = 0
         self.covered = 0
         self.last: Point | None = None
+        self.start: tuple[Instant, int] | None = None
         self.candidates: list[Point] = []
         self.events: list[Event] = []
 
@@ -162,6 +168,18 @@ class EnergyCounter:
         """Energy counted since tick 0 [J]."""
         return self.counts * self.limits.unit
 
+    def respec(self, limits: Limits) -> None:
+        """Take what is known now that the device was looked at again; the unit stays.
+
+        A range that can't be read any more is the old one. Another range is another register under the same name: a
+        fall from the old one's last reading is no wrap.
+        """
+        before, self.limits = self.limits.range, replace(limits, unit=self.limits.unit)
+        if limits.range is None:
+            self.limits = replace(self.limits, range=before)
+        elif before is not None and limits.range != before:
+            self.another = True
+
     def read(self, value: float | None, now: Instant) -> None:
         """Take the reading of this tick [counts]; None says that it failed."""
         if value is None or not 0 <= value <= (math.inf if self.limits.range is None else self.limits.range):
@@ -169,7 +187,7 @@ class EnergyCounter:
             return
         point = Point(int(value), now)
         if self.last is None:
-            self.last = point
+            self.last, self.start = point, (now, self.counts)
         elif self.candidates:
             self._decide(self.last, point)
         else:
@@ -185,7 +203,7 @@ class EnergyCounter:
             return
         first = self.candidates[0]
         fell = first.value < self.last.value
-        explained = relation(self.last, first, self.limits)[0] == "wrap" or (fell and slept(self.last.at, first.at))
+        explained = self._after(self.last, first)[0] == "wrap" or (fell and slept(self.last.at, first.at))
         went_on = fell and len(self.candidates) > 1
         if first.value and not explained and not went_on and self._spoilt(self.last, first):
             self._reject()
@@ -193,7 +211,7 @@ class EnergyCounter:
             self._adopt(self.last)
 
     def _take(self, last: Point, point: Point) -> None:
-        how, counts = relation(last, point, self.limits)
+        how, counts = self._after(last, point)
         if how == "same":
             return
         if how == "odd" or (how == "wrap" and torn(last, point, self.limits)):
@@ -205,16 +223,25 @@ class EnergyCounter:
             self.events.append(Event("restart", point.at))
         else:
             self._count(how, counts, last, point)
-        self.last = point
+        self._go_on(point, unbroken=how not in ("gap", "restart"))
+
+    def _go_on(self, point: Point, unbroken: bool) -> None:
+        self.last, self.another = point, False
+        if not unbroken:
+            self.start = (point.at, self.counts)
+
+    def _after(self, last: Point, point: Point) -> tuple[Relation, int]:
+        """How a reading follows the last good one, which may be another register's."""
+        return relation(last, point, replace(self.limits, range=None) if self.another else self.limits)
 
     def _decide(self, last: Point, point: Point) -> None:
         first = self.candidates[0]
         onward = relation(self.candidates[-1], point, self.limits)[0]
         if onward == "same":
             return
-        direct = relation(last, point, self.limits)[0]
+        direct = self._after(last, point)[0]
         goes_on, goes_back = onward in ("advance", "wrap"), direct in ("advance", "wrap")
-        wrapped = relation(last, first, self.limits)[0] == "wrap"
+        wrapped = self._after(last, first)[0] == "wrap"
         spoilt = self._spoilt(last, first)
         still = point.value < last.value and torn(last, point, self.limits)
         if goes_on and spoilt and still and direct != "gap":
@@ -236,14 +263,14 @@ class EnergyCounter:
         """The candidates were real: the first is a wrap or a restart, the others went on from it."""
         first, *others = self.candidates
         self.candidates = []
-        how, counts = relation(last, first, self.limits)
+        how, counts = self._after(last, first)
         if how == "wrap":
             self._count(how, counts, last, first)
         else:
             self.events.append(Event("restart", first.at))
-        self.last = first
+        self._go_on(first, unbroken=how == "wrap")
         for point in others:
-            self._take(self.last, point)
+            self._take(self.last or first, point)
 
     def _reject(self) -> None:
         """The candidates were bad reads: the state is kept."""
@@ -267,6 +294,7 @@ class EnergyCounter:
         """Go on from what :meth:`state` gave, with nothing counted yet."""
         points = [Point(int(v), Instant(int(b), int(m), int(u), boot_id)) for v, b, m, u in state]
         self.last, self.candidates = points[0], points[1:]
+        self.start = (points[0].at, 0)
 
 
 class _Last:

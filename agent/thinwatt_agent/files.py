@@ -62,14 +62,14 @@ class File:
 
 
 def whole(data: bytes) -> int | None:
-    r"""Return the integer that is all of ``data`` but for white space around it, else None.
+    r"""Return the integer that is all of ``data`` but for some white space around it, else None.
 
     >>> whole(b"262143328850\n"), whole(b"-5"), whole(b""), whole(b"12\x0034"), whole(b"1_000"), whole(b"4 5")
     (262143328850, -5, None, None, None, None)
     """
     text = data.strip()
     digits = text[1:] if text[:1] == b"-" else text
-    return int(text) if digits.isdigit() and len(digits) < 40 else None
+    return int(text) if digits.isdigit() and len(digits) < 40 and len(data) < SHORT else None
 
 
 def text(path: Path) -> str:

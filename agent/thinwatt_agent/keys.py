@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 from pathlib import Path
 from typing import Final
 
@@ -41,13 +42,15 @@ def public_path(path: Path) -> Path:
     return path.with_name(path.name + PUBLIC_SUFFIX)
 
 
-def read_secret(path: Path) -> bytes:
-    """Return the secret key in ``path``.
+def read_secret(path: Path, program: str = "thinwatt-agent") -> bytes:
+    """Return the secret key in ``path``; ``program`` makes one.
 
     Raises:
         KeyFileError: the file is not there, holds no key, or others may read it.
     """
-    key = _read(path, f"a pair is made with: thinwatt-agent keygen {path}")
+    if path.suffix == PUBLIC_SUFFIX:
+        raise KeyFileError(f"{path} is by its name the public half: the secret one is {path.with_suffix('')}")
+    key = _read(path, f"make a pair of keys with: {program} keygen {path}")
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise KeyFileError(f"{path} holds a secret and others may read it (mode {mode:04o}): chmod 600 {path}")
@@ -60,7 +63,8 @@ def read_public(path: Path) -> bytes:
     Raises:
         KeyFileError: the file is not there or holds no key.
     """
-    return _read(path, "copy the other side's .pub file to it (a collector's collector.key.pub); do not make one")
+    where = "do not make one: a collector's is its collector.key.pub, by thinwatt-collector keygen collector.key"
+    return _read(path, f"copy the other side's .pub file to it; {where}")
 
 
 def public_of(secret: bytes) -> bytes:
@@ -71,28 +75,41 @@ def public_of(secret: bytes) -> bytes:
 def is_key(text: str) -> bool:
     """Return whether ``text`` is a key in Z85: 40 characters that stand for 32 bytes.
 
-    >>> is_key("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"), is_key("rq:rM"), is_key("é" * 40)
-    (True, False, False)
+    >>> is_key("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"), is_key("rq:rM"), is_key("é" * 40), is_key("#" * 40)
+    (True, False, False, False)
     """
-    if len(text) != LENGTH or not text.isascii():
-        return False
+    return not fault(text)
+
+
+def fault(text: str) -> str:
+    """Return why ``text`` is no key, without showing much of it; "" if it is one.
+
+    >>> fault("rq:rM"), fault("rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf;")
+    ('it has 5 characters instead of 40', "';' is none of the characters of Z85")
+    """
     from zmq.utils import z85  # small, but not needed to run
 
+    if len(text) != LENGTH:
+        return f"it has {len(text)} characters instead of {LENGTH}"
+    known = z85.Z85CHARS.decode()
+    if strange := [character for character in text if character not in known]:
+        return f"{strange[0]!r} is none of the characters of Z85"
     try:
-        return len(z85.decode(text)) == 32
-    except (KeyError, ValueError):
-        return False
+        z85.decode(text)
+    except struct.error:  # five characters that stand for more than four bytes
+        return "its characters stand for no 32 bytes"
+    return ""
 
 
 def _read(path: Path, remedy: str) -> bytes:
     try:
-        text = path.read_text("ascii").strip()
+        if path.exists() and not path.is_file():
+            raise KeyFileError(f"{path} is {'a folder' if path.is_dir() else 'no ordinary file'}; {remedy}")
+        text = path.read_text("utf-8", errors="replace").strip()
     except FileNotFoundError:
         raise KeyFileError(f"{path} is not there; {remedy}") from None
-    except UnicodeDecodeError:
-        raise KeyFileError(f"{path} holds no key: 40 characters of Z85 are expected") from None
     except OSError as error:
-        raise KeyFileError(f"{path} can't be read: {error.strerror}") from None
-    if not is_key(text):
-        raise KeyFileError(f"{path} holds no key: 40 characters of Z85 are expected")
+        raise KeyFileError(f"{path} can't be read ({error.strerror}): see ls -l {path}") from None
+    if why := fault(text):
+        raise KeyFileError(f"{path} holds no key, {why}; {remedy}")
     return text.encode()

@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from thinwatt_agent import machine, sources
-from thinwatt_agent.counters import EVENTS, Event, Instant
+from thinwatt_agent.counters import EVENTS, EnergyCounter, Event, Instant
 from thinwatt_agent.files import File
 from thinwatt_agent.meters import NOT_A_NUMBER, EnergyMeter, Meter, meter
-from thinwatt_agent.sources import Denied, Read, Values
+from thinwatt_agent.sources import Denied, Energy, Read, Values
+from thinwatt_agent.totals import Totals
 from thinwatt_agent.wire import Column, Group, Schema
 
 __all__ = ["Instant", "Sampler", "SamplerOptions"]
@@ -102,9 +103,14 @@ class Source:
         return "works" if self._values else "denied" if self._denied else "absent"
 
     @property
+    def energy(self) -> Iterator[EnergyMeter]:
+        """The meters of its parts that are energy."""
+        return (m for m in self.meters.values() if isinstance(m, EnergyMeter))
+
+    @property
     def counts_energy(self) -> bool:
         """Whether one of its parts is energy."""
-        return any(isinstance(m, EnergyMeter) for m in self.meters.values())
+        return any(self.energy)
 
     def sample(self, root: Path, now: Instant, probe: bool) -> bool:
         """Read all values of this tick; return whether columns came up. Raises nothing."""
@@ -128,9 +134,8 @@ class Source:
 
     def settle(self) -> None:
         """Decide what only a further reading could have confirmed: at the end of a recording."""
-        for m in self.meters.values():
-            if isinstance(m, EnergyMeter):
-                m.counter.settle()
+        for m in self.energy:
+            m.counter.settle()
         self._collect()
 
     def _probe(self, root: Path, now: Instant) -> None:
@@ -155,6 +160,8 @@ class Source:
         self._order = [self.meters[spec.key] for spec in specs]
         keys = {spec.key for spec in specs}
         self._missing = [m for key, m in self.meters.items() if key not in keys]
+        for m in self.energy:
+            m.present = m.spec.key in keys
 
     def _claim(self, m: Meter) -> None:
         """Leave out columns that another source has already."""
@@ -225,6 +232,9 @@ class Sampler:
         taken: set[Column] = set()
         gap = round(options.gap * SECOND)
         self.sources = [Source(n, options.sources.get(n, {}), gap, taken) for n in options.enabled()]
+        self.totals = Totals(gap)
+        self._totalled: set[EnergyMeter] = set()
+        self._counting: list[str] = []
         self._own_cost = _OwnCost()
         self._next_probe: int | None = None
         self._boot_id = ""
@@ -243,9 +253,28 @@ class Sampler:
             self._next_probe = now.boottime + round(self.options.probe_every * SECOND)
         self._boot_id = now.boot_id
         changed = [source.sample(self.root, now, probe) for source in self.sources]
+        self._total(now, any(changed))
         if any(changed):
             self.__dict__.pop("schema", None)
         return self._row()
+
+    def _total(self, now: Instant, changed: bool) -> None:
+        """Work out the processors' total; parts that came up say in the schema whether they count as of now."""
+        new = [(s, m) for s in self.sources for m in s.energy if m not in self._totalled] if changed else []
+        for source, m in new:
+            self._totalled.add(m)
+            if isinstance(m.spec, Energy) and isinstance(m.counter, EnergyCounter) and m.spec.domain:
+                self.totals.join(f"{source.name} {m.part}", m.spec.domain, m.spec.rank, m.counter, m)
+        self.totals.update(now)
+        counting = self.totals.counting()
+        counters = {leaf.counter for leaf in counting}
+        for _, m in new:
+            if isinstance(m.spec, Energy) and m.spec.domain:
+                m.count_in(m.counter in counters)
+        names = [leaf.label for leaf in counting]
+        if names != self._counting:
+            log.info("the processors' total is made of %s", ", ".join(names))
+            self._counting = names
 
     def reroot(self, root: Path) -> None:
         """Read another folder from the next tick on: the next state of a recording. Counters go on."""
@@ -256,6 +285,16 @@ class Sampler:
         """Decide what only a further reading could have confirmed: at the end of a recording."""
         for source in self.sources:
             source.settle()
+        self.totals.settle()
+
+    def roles(self) -> dict[EnergyMeter, str]:
+        """Return of each part that is energy what it is to the total: "counts", or where else its joules are."""
+        processors = self.totals.roles()
+        return {
+            m: processors.get(m.counter) or ("counts" if m.spec.total else m.spec.role or "inside another part")
+            for source in self.sources
+            for m in source.energy
+        }
 
     def events(self) -> Iterator[tuple[str, str, Event]]:
         """Yield source, part and event of whatever the last call found that was no advance."""
@@ -269,7 +308,7 @@ class Sampler:
         for source in self.sources:
             states = {key: m.state(self._boot_id) for key, m in source.meters.items()}
             found[source.name] = {key: state for key, state in states.items() if state is not None}
-        return {"boot_id": self._boot_id, "meters": found}
+        return {"boot_id": self._boot_id, "meters": found, "total": self.totals.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from the readings of :meth:`state`: columns start at 0, registers do not. Ignored in another boot."""
@@ -286,6 +325,7 @@ class Sampler:
         if self._restored.get("boot_id") == now.boot_id:
             for source in self.sources:
                 source.resume = dict(self._restored["meters"].get(source.name, {}))
+            self.totals.restore(self._restored.get("total"), now)
         self._restored = {}
 
     def _columns(self) -> Iterator[Column]:
@@ -294,6 +334,7 @@ class Sampler:
                 yield from m.columns
             if source.counts_energy:
                 yield from (Column(source.name, quantity, "counter", "1") for quantity in OUTCOMES)
+        yield from self.totals.columns
         yield from self._own_cost.columns()
         yield from OWN
         for source in self.sources:
@@ -308,6 +349,7 @@ class Sampler:
                     row += m.values()
             if source.counts_energy:
                 row += source.outcomes.values()
+        row += self.totals.values()
         row += self._own_cost.values()
         row += [self.own.get(column.quantity, 0.0) for column in OWN]
         for source in self.sources:

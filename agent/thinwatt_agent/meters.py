@@ -34,10 +34,12 @@ class Meter(Protocol):
 class EnergyMeter:
     """Joules and covered seconds of a part, from a register or a reading of power."""
 
-    __slots__ = ("columns", "counter", "events", "part", "read", "restore", "state")
+    __slots__ = ("columns", "counter", "events", "part", "present", "read", "restore", "spec", "state")
 
     def __init__(self, source: str, spec: Energy | Power, max_gap: int) -> None:
         self.part = spec.part
+        self.spec = spec
+        self.present = True
         self.counter: EnergyCounter | PowerGauge = (
             EnergyCounter(_limits(spec, max_gap))
             if isinstance(spec, Energy)
@@ -49,8 +51,13 @@ class EnergyMeter:
 
     def respec(self, spec: Energy | Power, max_gap: int) -> None:
         """Take new limits, where the device was probed again; the columns stay what they are."""
+        self.spec = spec
         if isinstance(self.counter, EnergyCounter) and isinstance(spec, Energy):
-            self.counter.limits = replace(_limits(spec, max_gap), unit=self.counter.limits.unit)
+            self.counter.respec(_limits(spec, max_gap))
+
+    def count_in(self, total: bool) -> None:
+        """Say in the schema whether the part belongs to its source's sum."""
+        self.columns = tuple(replace(c, total=total) if c.quantity == "energy" else c for c in self.columns)
 
     def values(self) -> tuple[float, ...]:
         """Joules, covered seconds."""

@@ -6,14 +6,19 @@ a date and time] and ``boot_id``, all four of them. Other devices may come and g
 there once and is not any more is a failed read. ``--json`` prints::
 
     {"sources": {"rapl": {"package-0": {"joules": 350.0, "covered": 3.0, "uncovered": 0.0, "scope": "component",
-                                        "basis": "modelled", "total": true,
+                                        "basis": "modelled", "total": true, "role": "counts",
                                         "events": [{"event": "wrap", "state": 2}]}}},
+     "total": {"joules": 350.0, "covered": 3.0, "uncovered": 0.0, "platform": 0.0,
+               "made_of": [{"state": 0, "parts": ["rapl package-0"]}]},
      "readings": {"load": {"cpus": 2.0, …}},
      "states": 4, "elapsed": 3.0, "max_gap": 30.0, "notes": []}
 
 ``joules`` [J] are counted, ``covered`` [s] is the time they were counted in; ``covered + uncovered = elapsed``, which
-is boottime within a boot and wall clock across boots. Parts whose ``total`` is false lie inside another part. Events
-are ``wrap``, ``restart``, ``failed`` and ``gap`` (with ``at_least`` [J]), each with the number of its state.
+is boottime within a boot and wall clock across boots. Events are ``wrap``, ``restart``, ``failed`` and ``gap`` (with
+``at_least`` [J]), each with the number of its state. A part whose ``total`` is false lies inside another or repeats it:
+``role`` says which. Which of the processors' counters count can change from state to state: ``total`` of a part is how
+it was in the end, and the ``total`` of them all is the energy that no overlap counts twice (null: there are none):
+``made_of`` says from which state on it was made of what, ``platform`` how many of the covered seconds psys saw.
 ``readings`` are those of the last state that are no energy: counters since the first state, gauges as read.
 
 ``max_gap`` is the agent's own: three intervals of the configuration, at least 30 s. A recording whose states lie
@@ -84,17 +89,22 @@ def replay(folder: Path, options: SamplerOptions) -> dict[str, Any]:
     sampler = Sampler(states[0][1], options)
     events: dict[tuple[str, str], list[dict[str, Any]]] = {}
     number_at: dict[Instant, int] = {}
+    made_of: list[dict[str, Any]] = []
     row: list[float] = []
     for (number, path), now in zip(states, instants, strict=True):
         number_at.setdefault(now, number)
         sampler.reroot(path)
         row = sampler.sample(now)
         _note_events(sampler, number_at, events)
+        parts = [leaf.label for leaf in sampler.totals.counting()]
+        if parts and parts != (made_of[-1]["parts"] if made_of else None):
+            made_of.append({"state": number, "parts": parts})
     sampler.settle()
     _note_events(sampler, number_at, events)
     steps = [elapsed(a, b) for a, b in pairwise(instants)]
     return {
         "sources": _parts(sampler, sum(steps), events),
+        "total": _total(sampler, sum(steps), made_of),
         "readings": _readings(sampler, row),
         "states": len(states),
         "elapsed": sum(steps) / SECOND,
@@ -179,6 +189,7 @@ def _parts(
     sampler: Sampler, whole: int, events: Mapping[tuple[str, str], list[dict[str, Any]]]
 ) -> dict[str, dict[str, Any]]:
     sources: dict[str, dict[str, Any]] = {}
+    roles = sampler.roles()
     for source in sampler.sources:
         for m in source.meters.values():
             if not isinstance(m, EnergyMeter) or not m.columns:
@@ -190,16 +201,27 @@ def _parts(
                 "uncovered": (whole - covered) / SECOND,
                 "scope": column.scope,
                 "basis": column.basis,
-                "total": column.total,
+                "total": roles[m] == "counts",
+                "role": roles[m],
                 "events": sorted(events.get((source.name, m.part), []), key=lambda note: int(note["state"])),
             }
     return sources
 
 
+def _total(sampler: Sampler, whole: int, made_of: list[dict[str, Any]]) -> dict[str, Any] | None:
+    if not sampler.totals.columns:
+        return None
+    joules, covered, platform = sampler.totals.values()
+    uncovered = (whole - sampler.totals.covered) / SECOND
+    return {"joules": joules, "covered": covered, "uncovered": uncovered, "platform": platform, "made_of": made_of}
+
+
 def _readings(sampler: Sampler, row: Sequence[float]) -> dict[str, dict[str, float | None]]:
     readings: dict[str, dict[str, float | None]] = {}
     for column, value in zip(sampler.schema.groups[0].columns, row, strict=True):
-        if column.source != "agent" and not column.scope and column.quantity not in ("covered", *OUTCOMES):
+        if column in sampler.totals.columns or column.source == "agent" or column.scope:
+            continue
+        if column.quantity not in ("covered", *OUTCOMES):
             name = f"{column.quantity} {column.part}".strip()
             readings.setdefault(column.source, {})[name] = None if isnan(value) else value
     return readings
@@ -219,15 +241,20 @@ def for_people(result: Mapping[str, Any]) -> str:
     for source, parts in result["sources"].items():
         lines.append(source)
         for part, told in parts.items():
-            inside = "" if told["total"] else ", inside another part"
-            lines.append(
-                f"  {part:<24} {told['joules']:>16.6f} J   covered {told['covered']:g} s   "
-                f"uncovered {told['uncovered']:g} s   ({told['scope']}, {told['basis']}{inside})"
-            )
+            lines.append(f"{_line(part, told)}   ({told['scope']}, {told['basis']}, {told['role']})")
             for note in told["events"]:
                 least = f", at least {note['at_least']:.6f} J" if "at_least" in note else ""
                 lines.append(f"      state {note['state']}: {note['event']}{least}")
+    if total := result["total"]:
+        lines.append("the processors' total, nothing twice")
+        lines.append(_line("", total) + (f"   platform {total['platform']:g} s" if total["platform"] else ""))
+        lines += [f"      state {m['state']}: made of {', '.join(m['parts'])}" for m in total["made_of"]]
     if not result["sources"]:
         lines.append("no source of energy in any state")
     lines += [f"note: {note}" for note in result["notes"]]
     return "\n".join(lines) + "\n"
+
+
+def _line(name: str, told: Mapping[str, Any]) -> str:
+    seconds = f"covered {told['covered']:g} s   uncovered {told['uncovered']:g} s"
+    return f"  {name:<24} {told['joules']:>16.6f} J   {seconds}"

@@ -30,7 +30,9 @@ def once(
     """Read everything twice, ``seconds`` apart, and print power, load and what is missing; return the exit code.
 
     ``--json``: ``machine``; ``elapsed`` [s]; ``sources`` → ``status`` (works, absent, denied, failed), ``parts`` →
-    ``watts``, ``joules``, ``covered``, ``scope``, ``basis``, ``total``; ``readings`` → value (null: not to be had).
+    ``watts``, ``joules``, ``covered``, ``scope``, ``basis``, ``total`` (whether it counts) and ``role`` (else what it
+    lies in or repeats); ``total`` of the processors' counters → ``watts``, ``joules``, ``covered``, ``made_of``;
+    ``readings`` → value (null: not to be had).
     """
     options, out = options or SamplerOptions(), out or sys.stdout
     sampler, now = Sampler(root, options), clock()
@@ -42,11 +44,14 @@ def once(
     result = {
         "machine": sampler.machine(),
         "elapsed": (after.boottime - before.boottime) / SECOND,
-        "sources": {source.name: _source(source) for source in sampler.sources},
+        "sources": {source.name: _source(source, sampler.roles()) for source in sampler.sources},
+        "total": _total(sampler),
     }
     readings: dict[str, dict[str, Any]] = {}
     for column, value in zip(sampler.schema.groups[0].columns, row, strict=True):
-        if not column.scope and column.quantity not in ("covered", *OUTCOMES):
+        if column in sampler.totals.columns or column.scope:
+            continue
+        if column.quantity not in ("covered", *OUTCOMES):
             name = f"{column.quantity} {column.part}".strip()
             readings.setdefault(column.source, {})[name] = {"value": _number(value), "unit": column.unit}
     result["readings"] = readings
@@ -54,12 +59,24 @@ def once(
     return 0
 
 
-def _source(source: Source) -> dict[str, Any]:
-    parts = {m.part: _part(m) for m in source.meters.values() if isinstance(m, EnergyMeter) and m.columns}
+def _source(source: Source, roles: Mapping[EnergyMeter, str]) -> dict[str, Any]:
+    parts = {m.part: _part(m, roles[m]) for m in source.energy if m.columns}
     return {"status": source.status} | ({"parts": parts} if parts else {})
 
 
-def _part(m: EnergyMeter) -> dict[str, Any]:
+def _total(sampler: Sampler) -> dict[str, Any] | None:
+    if not sampler.totals.columns:
+        return None
+    joules, covered, _ = sampler.totals.values()
+    return {
+        "watts": joules / covered if covered else None,
+        "joules": joules,
+        "covered": covered,
+        "made_of": [leaf.label for leaf in sampler.totals.counting()],
+    }
+
+
+def _part(m: EnergyMeter, role: str) -> dict[str, Any]:
     joules, covered = m.values()
     column = m.columns[0]
     return {
@@ -68,7 +85,8 @@ def _part(m: EnergyMeter) -> dict[str, Any]:
         "covered": covered,
         "scope": column.scope,
         "basis": column.basis,
-        "total": column.total,
+        "total": role == "counts",
+        "role": role,
     }
 
 
@@ -86,14 +104,19 @@ def _once_for_people(result: Mapping[str, Any]) -> str:
     lines = [f"{named or 'this machine'}, over {result['elapsed']:.2f} s"]
     for name, told in result["sources"].items():
         for part, energy in told.get("parts", {}).items():
-            watts = "no reading" if energy["watts"] is None else f"{energy['watts']:.2f} W"
-            inside = "" if energy["total"] else ", inside another part"
-            lines.append(f"  {f'{name} {part}':<32} {watts:>14}   {energy['scope']}, {energy['basis']}{inside}")
+            how = f"{energy['scope']}, {energy['basis']}, {energy['role']}"
+            lines.append(f"  {f'{name} {part}':<32} {_watts(energy):>14}   {how}")
+    if total := result["total"]:
+        lines.append(f"  {'processors together':<32} {_watts(total):>14}   {' + '.join(total['made_of'])}")
     for name, readings in result["readings"].items():
         lines += [f"  {f'{name} {k}':<32} {_told(v):>14}" for k, v in readings.items() if name != "agent"]
     missing = [f"{name} {told['status']}" for name, told in result["sources"].items() if told["status"] != "works"]
     lines += [f"  {', '.join(missing)}: `thinwatt-agent sources` says why"] if missing else []
     return "\n".join(lines) + "\n"
+
+
+def _watts(energy: Mapping[str, Any]) -> str:
+    return "no reading" if energy["watts"] is None else f"{energy['watts']:.2f} W"
 
 
 def _told(reading: Mapping[str, Any]) -> str:

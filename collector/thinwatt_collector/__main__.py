@@ -1,43 +1,52 @@
-"""thinwatt-collector run | check-config | config | keygen | api-token | backup | restore."""
+"""thinwatt-collector run | check-config | config | keygen | api-token | backup | restore | factors | inventory."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import zmq
 
 from thinwatt_agent import __version__
 from thinwatt_agent.keys import KeyFileError, generate, read_secret
-from thinwatt_collector import config, control, logs
-from thinwatt_collector.config import Config, ConfigError
+from thinwatt_collector import config, control, factors_command, logs
+from thinwatt_collector.config import ConfigError
+from thinwatt_collector.factors import FactorError
 from thinwatt_collector.inventory import command as inventory
 from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.serve.api import tokens
 from thinwatt_collector.serve.api.privacy import ROLES
 
 log = logging.getLogger("thinwatt_collector")
-EXPECTED = (ConfigError, KeyFileError, LedgerError, control.ControlError, tokens.TokenError, OSError, zmq.ZMQError)
+EXPECTED = (FactorError, KeyFileError, LedgerError, control.ControlError, tokens.TokenError, OSError, zmq.ZMQError)
 """What a person can mend: told in a line, without a traceback."""
+EXIT_CODES: Final = "exit code: 0, 1 if it failed, 2 if call or configuration are to be put right first"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is 0, 1 where it failed, 2 for a wrong call."""
+    """Run one command and return the exit code, see :data:`EXIT_CODES`."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.do(options))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
     except EXPECTED as error:
         print(f"thinwatt-collector: {error}", file=sys.stderr)
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="thinwatt-collector", description="From agents' counters to kWh and CO2e.")
+    parser = argparse.ArgumentParser(
+        prog="thinwatt-collector", description="From agents' counters to kWh and CO2e.", epilog=EXIT_CODES
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -45,11 +54,12 @@ def _parser() -> argparse.ArgumentParser:
         found = commands.add_parser(name, help=text, description=text)
         found.set_defaults(do=do)
         if name not in ("config", "keygen"):
-            found.add_argument("--config", type=Path, default=Path("/etc/thinwatt/collector.toml"), metavar="FILE")
+            found.add_argument("--config", type=Path, default=config.DEFAULT, metavar="FILE")
         return found
 
     command("run", "receive, book and show until told to stop", _run)
-    command("check-config", "say whether the configuration can be used", _check)
+    checked = "say all that is wrong with the configuration; call it as the account that is to run"
+    command("check-config", checked, _check)
     command("config", "print a configuration with every key explained", _example).add_argument(
         "--example", action="store_true", help="the only thing it prints"
     )
@@ -65,16 +75,32 @@ def _parser() -> argparse.ArgumentParser:
     command("restore", "put a backup in place of the ledger, which is kept beside it", _restore).add_argument(
         "file", type=Path
     )
+    export = command(
+        "export", "write energy, euros and carbon to a file, beside a running collector or without", _export
+    )
+    export.add_argument("file", type=Path, help="ends in .csv or .parquet")
+    export.add_argument("--begin", default="", metavar="TIME", help="2026-01-01, or a time of ISO 8601; else today")
+    export.add_argument("--end", default="", metavar="TIME", help="likewise; else now")
+    export.add_argument(
+        "--grain", default="day", choices=("slot", "hour", "day", "month"), help="(default: %(default)s)"
+    )
+    export.add_argument("--by", default="class", help="dimensions with commas, as in the API (default: %(default)s)")
+    export.add_argument("--where", action="append", default=[], metavar="NAME=TEXT", help="rows of that text only")
+    status = command("status", "say how the running collector is", _status)
+    status.add_argument("--json", action="store_true", help="for programs")
+    command(
+        "factors", "show what carbon is worked out with, or fetch what its publishers have new", _factors
+    ).add_argument("what", choices=("show", "fetch"), help="fetch is the one command that calls out")
     inventory.register(commands)
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
     from thinwatt_collector.run import Collector
-    from thinwatt_collector.serve.app import create_app
-    from thinwatt_collector.serve.server import serve
+    from thinwatt_collector.serve.app import below, create_app
+    from thinwatt_collector.serve.server import serve, serve_local
 
-    settings = config.load(options.config)
+    settings = config.check(options.config)
     logs.configure(settings.log_level, settings.log_format)
     stopping = []
 
@@ -86,6 +112,7 @@ def _run(options: argparse.Namespace) -> int:
     collector = Collector(settings, read_secret(settings.secret_key))
     try:
         web = serve(create_app(collector, collector.api), settings.web_config, settings.listen)
+        local = serve_local(below(collector.own_api), settings.state / control.API_SOCKET)
     except BaseException:
         collector.close()
         raise
@@ -95,49 +122,20 @@ def _run(options: argparse.Namespace) -> int:
             collector.turn()
     finally:
         collector.close()
+        local.close()
         web.close()
+        (settings.state / control.API_SOCKET).unlink(missing_ok=True)
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
-    settings = config.load(options.config)
-    wrong = [text for text in _problems(settings) if text]
-    for text in wrong:
-        print(f"{options.config}: {text}", file=sys.stderr)
-    if not wrong:
-        print(f"{options.config}: good")
-    return 1 if wrong else 0
+    config.check(options.config, closely=True)
+    print(f"{options.config}: good")
+    return 0
 
 
-def _problems(settings: Config) -> list[str]:
-    from thinwatt_collector.factors import table
-    from thinwatt_collector.keys import parse
-    from thinwatt_collector.serve.web_config import WebConfigError, load
-
-    found = []
-    try:
-        read_secret(settings.secret_key)
-    except KeyFileError as error:
-        found.append(f"link.secret_key: {error}")
-    try:
-        found += [f"link.agents: {settings.agents} {text}" for text in parse(settings.agents.read_text("utf-8"))[1]]
-    except OSError as error:
-        found.append(f"link.agents: {settings.agents} can't be read: {error.strerror}")
-    try:
-        table.load({"zone": settings.zone})
-    except ValueError as error:
-        found.append(f"carbon.zone: {error}")
-    if settings.web_config is not None:
-        try:
-            load(settings.web_config)
-        except (WebConfigError, OSError) as error:
-            found.append(f"web.web_config: {error}")
-    if settings.tokens is not None:
-        try:
-            tokens.Tokens(settings.tokens)
-        except tokens.TokenError as error:
-            found.append(f"api.tokens: {error}")
-    return found
+def _factors(options: argparse.Namespace) -> int:
+    return factors_command.run(options.what, config.load(options.config))
 
 
 def _example(_: argparse.Namespace) -> int:
@@ -154,10 +152,34 @@ def _keygen(options: argparse.Namespace) -> int:
 def _api_token(options: argparse.Namespace) -> int:
     path = config.load(options.config).tokens
     if path is None:
-        raise ConfigError(f'{options.config}: no file of tokens: write [api] tokens = "tokens.toml" in it')
+        raise ConfigError([f'{options.config}: no file of tokens: write [api] tokens = "tokens.toml" in it'])
     print(tokens.make(path, options.name, options.role))
     print(f"this is not told again; {path} holds its hash and takes effect at once", file=sys.stderr)
     return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from thinwatt_collector import beside
+
+    kind = options.file.suffix.removeprefix(".")
+    if kind not in ("csv", "parquet"):
+        raise beside.BesideError(f"{options.file}: call it .csv or .parquet, which says the format")
+    wanted = [tuple(text.partition("=")[::2]) for text in options.where]
+    if wrong := [text for text in options.where if "=" not in text]:
+        raise beside.BesideError(f"--where {wrong[0]!r}: write NAME=TEXT, like class=host")
+    named = {"begin": options.begin, "end": options.end, "grain": options.grain, "by": options.by, "format": kind}
+    query = [*((name, text) for name, text in named.items() if text or name == "by"), *wanted]
+    size = beside.export(config.load(options.config), query, options.file)
+    print(f"{options.file}: {size:,} bytes")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from thinwatt_collector import beside
+
+    found = beside.status(config.load(options.config).state)
+    print(json.dumps(found, indent=1) if options.json else beside.told(found))
+    return 0 if found["ready"] else 1
 
 
 def _backup(options: argparse.Namespace) -> int:

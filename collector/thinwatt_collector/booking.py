@@ -41,7 +41,9 @@ CLOCK_LIMIT: Final = 1 << 61
 class Intensity(Protocol):
     """Carbon intensity by slot, for the booked carbon."""
 
-    method: str
+    @property
+    def method(self) -> str:
+        """The label ``method`` of everything made with it."""
 
     def at(self, slots: Ints) -> tuple[Floats, NDArray[np.bool_]]:
         """Return intensity [g/J] and whether it is a fallback, each of shape (slots,)."""

@@ -5,23 +5,40 @@ The table :data:`KEYS` is the only place that knows a key: it parses the file, m
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from thinwatt_agent.places import line_of, meant
-from thinwatt_collector import units
-from thinwatt_collector.models.attribution import DEFAULT, POLICIES, Policy
+from thinwatt_agent.places import (
+    ConfigError,
+    File,
+    Key,
+    Place,
+    choice,
+    endpoint,
+    filled,
+    maybe,
+    path,
+    read,
+    shown,
+    text,
+    told,
+    within,
+)
+from thinwatt_collector import preflight, units
+from thinwatt_collector.factors import KINDS, FactorError, Intensity, Kind, beside, names, record
+from thinwatt_collector.inventory.places import Price
+from thinwatt_collector.inventory.tables import CellError, day, number
+from thinwatt_collector.models.attribution import DEFAULT as DEFAULT_POLICY
+from thinwatt_collector.models.attribution import POLICIES, Policy
 
+__all__ = ["DEFAULT", "KEYS", "Config", "ConfigError", "check", "example", "load", "parse"]
+
+DEFAULT: Final = Path("/etc/thinwatt/collector.toml")
 PerDevice = Literal["hosts", "all", "none"]
-
-
-class ConfigError(ValueError):
-    """A configuration that can't be used; the text names file, line, key and what to write instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +53,8 @@ class Config:
     ledger_memory: float
     commit_every: float
     hold: float
+    keep_slots: float
+    keep_endpoints: float
     listen: str
     web_config: Path | None
     tokens: Path | None
@@ -44,177 +63,259 @@ class Config:
     per_device: PerDevice
     stale_after: float
     zone: str
+    carbon_method: Kind
+    carbon_source: str
+    factors: Mapping[str, Mapping[str, Any]]
     policy: Policy
+    inventory: Path | None
+    tariff: float | None
+    tariff_date: date | None
     log_level: str
     log_format: str
 
+    @property
+    def price(self) -> Price | None:
+        """The price of electricity where no room or site has one."""
+        return None if self.tariff is None else Price(self.tariff, self.tariff_date, "collector")
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key: its table and name in the file, field of :class:`Config`, how it is read, default as written, help."""
+    @property
+    def booked_source(self) -> str:
+        """The source of factors that carbon is booked with: what is no record stands beside."""
+        return self.carbon_source if self.carbon_method == "record" else "table"
 
-    table: str
-    name: str
-    field: str
-    read: Callable[[Any, Path], Any]
-    default: Any
-    help: str
+    def record(self, as_of: str = "") -> Intensity:
+        """Return the intensity that carbon is booked with; see :func:`thinwatt_collector.factors.record`."""
+        return record(self.zone, self.booked_source, self.factors, as_of)
 
-
-def _text(value: Any, _: Path) -> str:
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{value!r} is no text: write it in quotes")
-    return value
-
-
-def _path(value: Any, folder: Path) -> Path:
-    return folder / _text(value, folder)
-
-
-def _maybe_path(value: Any, folder: Path) -> Path | None:
-    return _path(value, folder) if value != "" else None
+    def beside(self) -> Intensity | None:
+        """Return the one that stands beside; see :func:`thinwatt_collector.factors.beside`."""
+        return beside(self.zone, self.carbon_method, self.carbon_source, self.factors)
 
 
 def _seconds(value: Any, folder: Path) -> float:
-    found = units.seconds(_text(value, folder))
-    if found <= 0:
-        raise ValueError(f"{value!r} is not longer than nothing: write '10 s'")
-    return found
+    return _quantity(value, folder, "s")
 
 
 def _bytes(value: Any, folder: Path) -> float:
-    return units.parse(_text(value, folder), "B")
+    return _quantity(value, folder, "B")
 
 
-def _choice(*allowed: str) -> Callable[[Any, Path], str]:
-    def read(value: Any, _: Path) -> str:
-        if value not in allowed:
-            raise ValueError(f"{value!r} is none of {', '.join(allowed)}")
-        return str(value)
-
-    return read
+def _quantity(value: Any, folder: Path, unit: str) -> float:
+    what, example = units.COHERENT[unit]
+    if not isinstance(value, str):
+        raise ValueError(f"{shown(value)} has no unit: write {what} like {example!r}, in quotes")  # noqa: TRY004 - as all
+    return units.parse(text(value, folder), unit)
 
 
-def _endpoint(value: Any, folder: Path) -> str:
-    text = _text(value, folder)
-    if not re.fullmatch(r"tcp://(\*|\[[0-9A-Fa-f:]+\]|[\w.-]+):(\*|\d{1,5})", text):
-        raise ValueError(f"{text!r} is no address to bind: write 'tcp://*:8466'")
-    return text
+def _bind(value: Any, _: Path) -> str:
+    endpoint(value, "tcp://*:8466", "tcp://", hosts="*", ports="*")
+    return str(value)
 
 
-def _listen(value: Any, folder: Path) -> str:
-    text = _text(value, folder)
-    if not re.fullmatch(r"(\[[0-9A-Fa-f:]+\]|[\w.-]+)?:\d{1,5}", text):
-        raise ValueError(f"{text!r} is no address to listen on: write '127.0.0.1:9466' or ':9466'")
-    return text
+def _listen(value: Any, _: Path) -> str:
+    endpoint(value, "127.0.0.1:9466", "", hosts="", ports="*")
+    return str(value)
+
+
+def _parts(address: str) -> tuple[str, str]:
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    return host, port
+
+
+def _bind_here(address: str) -> Iterable[str]:
+    return preflight.address(*_parts(address), interfaces=True)
+
+
+def _listen_here(address: str) -> Iterable[str]:
+    return preflight.address(*_parts(address))
 
 
 def _clocks(value: Any, folder: Path) -> str:
-    text = _text(value, folder)
+    name = filled(value, folder)
     try:
-        ZoneInfo(text)
+        ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{text!r} is no time zone: write a name like 'Europe/Paris'") from None
-    return text
+        raise ValueError(f"{shown(name)} is no time zone: write a name like 'Europe/Paris'") from None
+    return name
 
 
 def _ledger(value: Any, folder: Path) -> str:
-    kind, colon, rest = _text(value, folder).partition(":")
+    kind, colon, rest = filled(value, folder).partition(":")
     if kind != "duckdb" or not colon or not rest:
-        raise ValueError(f"{value!r} is no ledger: write 'duckdb:ledger.duckdb' (PostgreSQL comes later)")
-    return f"duckdb:{folder / rest}"
+        raise ValueError(f"{shown(value)} is no ledger: write 'duckdb:ledger.duckdb' (PostgreSQL comes later)")
+    return f"duckdb:{path(rest, folder)}"
 
 
+def _price(value: Any, _: Path) -> float:
+    try:
+        return number("price", 0.0, 5.0, "EUR/kWh")(value)
+    except CellError:
+        raise ValueError(f"{shown(value)} is no price in EUR/kWh from 0 to 5: write 0.21") from None
+
+
+def _day(value: Any, _: Path) -> date:
+    try:
+        return day(value)
+    except CellError:
+        raise ValueError(f"{shown(value)} is no date: write 2026-02-01") from None
+
+
+FACTOR_PATHS: Final = frozenset({"archive", "exports", "file", "token_file"})
+"""Options of sources of factors that are paths."""
 LEVELS: Final = ("debug", "info", "warning", "error")
+# Tried: with 48 MiB the engine fails within a day of 1,000 devices, with 64 it carries 10,000, with 256 100,000.
+MEMORY: Final = within(_bytes, "64 MiB", "1 TiB", least="the least with which the ledger's engine works")
+# The largest message of the protocol (wire.MAX_MESSAGE), so that one at least is held.
+HOLD: Final = within(_bytes, "8 MiB", "64 GiB", least="which a single frame may have")
+# An agent sends again what is not answered in 30 s, and the answer waits for the commit.
+COMMIT: Final = within(_seconds, "50 ms", "20 s", most="and agents would send all of it again and again")
+STALE: Final = within(_seconds, "1 min", "30 d", least="the time between two frames of an agent")
+KEEP: Final = within(_seconds, "2 d", "100 years", least="the day that is summed and the one after it")
 KEYS: Final = (
-    Key("collector", "state", "state", _path, "state", "folder of everything the collector writes"),
-    Key("link", "bind", "bind", _endpoint, "tcp://*:8466", "where agents connect"),
-    Key("link", "secret_key", "secret_key", _path, "collector.key", "made by thinwatt-collector keygen"),
-    Key("link", "agents", "agents", _path, "agents.keys", "who is let in: a line 'name public-key' an agent"),
-    Key("ledger", "ledger", "ledger", _ledger, "duckdb:state/ledger.duckdb", "one file, one collector"),
-    Key("ledger", "memory", "ledger_memory", _bytes, "1 GiB", "what the ledger's engine may use"),
-    Key("ledger", "commit_every", "commit_every", _seconds, "10 s", "answers wait for the commit"),
-    Key("ledger", "hold", "hold", _bytes, "64 MiB", "uncommitted frames beyond which nothing more is received"),
-    Key("web", "listen", "listen", _listen, "127.0.0.1:9466", "where /metrics is; open it to others with a web_config"),
-    Key("web", "web_config", "web_config", _maybe_path, "", "TLS and passwords, the file of Prometheus exporters"),
-    Key("api", "tokens", "tokens", _maybe_path, "", "who reads /api/v1 with which role; api-token adds one"),
-    Key("api", "anonymous", "anonymous", _choice("public", "refuse"), "public", "a reader without a token: or refuse"),
+    Key("collector", "state", "state", path, "state", "folder of everything the collector writes", preflight.state),
+    Key("link", "bind", "bind", _bind, "tcp://*:8466", "where agents connect", _bind_here),
+    Key("link", "secret_key", "secret_key", path, "collector.key", "made by thinwatt-collector keygen",
+        preflight.secret),
+    Key("link", "agents", "agents", path, "agents.keys", "who is let in: a line 'name public-key' an agent",
+        preflight.agents, preflight.lines_of_agents),
+    Key("ledger", "ledger", "ledger", _ledger, "duckdb:state/ledger.duckdb", "one file, one collector",
+        preflight.ledger),
+    Key("ledger", "memory", "ledger_memory", MEMORY, "1 GiB", "what the ledger's engine may use, 64 MiB at least"),
+    Key("ledger", "commit_every", "commit_every", COMMIT, "10 s", "answers wait for the commit: 20 s at most"),
+    Key("ledger", "hold", "hold", HOLD, "64 MiB", "uncommitted frames beyond which nothing more is received"),
+    Key("ledger", "keep_slots", "keep_slots", KEEP, "400 d", "quarters of an hour; older ones are hours and days"),
+    Key("ledger", "keep_endpoints", "keep_endpoints", KEEP, "30 d",
+        "PCs and thin clients one by one; older energy is that of their room, or of their class"),
+    Key("web", "listen", "listen", _listen, "127.0.0.1:9466", "where /metrics is; open it to others with a web_config",
+        _listen_here),
+    Key("web", "web_config", "web_config", maybe(path), "", "TLS and passwords, the file of Prometheus exporters",
+        preflight.web_config),
+    Key("api", "tokens", "tokens", maybe(path), "", "who reads /api/v1 with which role; api-token adds one",
+        preflight.tokens),
+    Key("api", "anonymous", "anonymous", choice("public", "refuse"), "public", "a reader without a token: or refuse"),
     Key("api", "clocks", "clocks", _clocks, "Europe/Paris", "time zone of the site: when its days begin"),
-    Key(
-        "metrics",
-        "per_device",
-        "per_device",
-        _choice("hosts", "all", "none"),
-        "hosts",
-        "device series: of hosts, of all (technical role only: a one-person office is a person), or none",
-    ),
-    Key("metrics", "stale_after", "stale_after", _seconds, "10 min", "silence after which a device has departed"),
-    Key("carbon", "zone", "zone", _text, "FR", "grid zone of the emission factors"),
-    Key(
-        "attribution",
-        "policy",
-        "policy",
-        _choice(*POLICIES),
-        DEFAULT,
+    Key("metrics", "per_device", "per_device", choice("hosts", "all", "none"), "hosts",
+        "device series: of hosts, of all (technical role only: a one-person office is a person), or none"),
+    Key("metrics", "stale_after", "stale_after", STALE, "10 min", "silence after which a device has departed"),
+    Key("carbon", "zone", "zone", filled, "FR", "grid zone of the emission factors"),
+    Key("carbon", "method", "carbon_method", choice(*KINDS), "record", "record is booked; others stand beside"),
+    Key("carbon", "source", "carbon_source", choice(*names()), "table",
+        "its options in [carbon.<source>]: docs/factors.md"),
+    Key("attribution", "policy", "policy", choice(*POLICIES), DEFAULT_POLICY,
         "how a host's energy goes to its desktops: reservation (idle by reserved memory, the rest by CPU time), "
-        "activity, equal or marginal",
-    ),
-    Key("log", "level", "log_level", _choice(*LEVELS), "info", ", ".join(LEVELS)),
-    Key("log", "format", "log_format", _choice("text", "json"), "text", "text for people, json for machines"),
-)
+        "activity, equal or marginal"),
+    Key("inventory", "folder", "inventory", maybe(path), "", "what stands where; see thinwatt-collector inventory",
+        preflight.inventory),
+    Key("tariff", "eur_per_kwh", "tariff", maybe(_price), "", "price of electricity where no room or site has one"),
+    Key("tariff", "date", "tariff_date", maybe(_day), "", "first day on which that was paid: 2026-02-01"),
+    Key("log", "level", "log_level", choice(*LEVELS), "info", ", ".join(LEVELS)),
+    Key("log", "format", "log_format", choice("text", "json"), "text", "text for people, json for machines"),
+)  # fmt: skip
+TABLES: Final = tuple(dict.fromkeys(key.table for key in KEYS))
 
 
 def example() -> str:
     """Return a configuration file with every key, its default and what it means."""
     lines = ["# thinwatt-collector. Every key with its default; paths are relative to this file."]
-    table = ""
-    for key in KEYS:
-        if key.table != table:
-            table = key.table
-            lines += ["", f"[{table}]"]
-        lines += [f"# {key.help}", f'{key.name} = "{key.default}"']
+    for table in TABLES:
+        lines += ["", f"[{table}]", *told((k.name, k.default, k.help) for k in KEYS if k.table == table)]
     return "\n".join(lines) + "\n"
 
 
-def load(path: Path) -> Config:
-    """Return the configuration in ``path``.
+def load(file: Path) -> Config:
+    """Return the configuration in ``file``.
 
     Raises:
-        ConfigError: the file can't be read, or a key or value in it is wrong.
+        ConfigError: the file can't be read, or keys or values in it are wrong; it names all of them.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} can't be read: {error}") from None
-    return parse(text, path)
+    return parse(_text(file), file)
 
 
-def parse(text: str, path: Path) -> Config:
-    """Return the configuration written in ``text``; ``path`` is where it came from."""
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    _check_names(document, text, path)
-    found = {}
-    for key in KEYS:
-        value = document.get(key.table, {}).get(key.name, key.default)
-        try:
-            found[key.field] = key.read(value, path.parent)
-        except ValueError as error:
-            raise ConfigError(
-                f"{path}:{line_of(text, (key.table, key.name))}: {key.table}.{key.name}: {error}"
-            ) from None
+def check(file: Path, closely: bool = False) -> Config:
+    """Return the configuration in ``file`` after a look at what it names on this machine: :mod:`preflight`.
+
+    Args:
+        file: the configuration.
+        closely: whether to raise also for what stops no collector: a wrong line in the list of agents.
+
+    Raises:
+        ConfigError: as :func:`load`, or something that it names can't be used here.
+    """
+    return parse(_text(file), file, here=True, closely=closely)
+
+
+def _text(file: Path) -> str:
+    return read(file, f"thinwatt-collector config --example > {file}")
+
+
+def parse(document: str, place: Path, here: bool = False, closely: bool = False) -> Config:
+    """Return the configuration written in ``document``.
+
+    Args:
+        document: the text of the file.
+        place: where it came from; paths in it are relative to its folder.
+        here: whether to look at what it names on this machine.
+        closely: see :func:`check`.
+
+    Raises:
+        ConfigError: tables, keys or values are wrong.
+    """
+    file = File(document, place, here, closely)
+    file.names(TABLES, lambda: ((f"[{key.table}]", key.name) for key in KEYS))
+    found: dict[str, Any] = {}
+    sources, rest = _factors(file, place.parent)
+    for table in TABLES:
+        content = rest if table == "carbon" else file.document.get(table, {})
+        found |= file.table(content, [key for key in KEYS if key.table == table], (table,))
+    found["factors"] = sources
+    _agree(file, found)
+    _look_for_factors(file, found)
+    file.done()
     return Config(**found)
 
 
-def _check_names(document: dict[str, Any], text: str, path: Path) -> None:
-    tables = {key.table for key in KEYS}
-    for table, content in document.items():
-        if table not in tables or not isinstance(content, dict):
-            raise ConfigError(f"{path}:{line_of(text, (table,))}: no table [{table}] is known{meant(table, tables)}")
-        names = {key.name for key in KEYS if key.table == table}
-        for name in content:
-            if name not in names:
-                where = line_of(text, (table, name))
-                raise ConfigError(f"{path}:{where}: no key {name!r} is known in [{table}]{meant(name, names)}")
+def _factors(file: File, folder: Path) -> tuple[dict[str, dict[str, Any]], Any]:
+    """Return the tables [carbon.<source>], whose contents the sources check themselves, and the rest of [carbon]."""
+    carbon = file.document.get("carbon", {})
+    if not isinstance(carbon, dict):
+        return {}, carbon
+    tables = {name: table for name, table in carbon.items() if isinstance(table, dict)}
+    file.keys(tables, names(), ("carbon",), what="source of factors")
+    found = {
+        name: {key: folder / str(value) if key in FACTOR_PATHS and value else value for key, value in table.items()}
+        for name, table in tables.items()
+    }
+    return found, {name: value for name, value in carbon.items() if name not in tables}
+
+
+def _look_for_factors(file: File, found: Mapping[str, Any]) -> None:
+    """Note why the emission factors can't be loaded here."""
+    if not file.here or not {"zone", "carbon_method", "carbon_source"} <= found.keys():
+        return
+    zone, kind, source, tables = (found[name] for name in ("zone", "carbon_method", "carbon_source", "factors"))
+    booked = source if kind == "record" else "table"
+    try:
+        record(zone, booked, tables)
+    except FactorError as error:
+        file.wrong(_at("zone" if booked == "table" else "carbon_source"), str(error))
+    try:
+        beside(zone, kind, source, tables)
+    except FactorError as error:
+        file.wrong(_at("carbon_source"), str(error))
+
+
+def _agree(file: File, found: Mapping[str, Any]) -> None:
+    """Note what can't be beside something else."""
+    if {"bind", "listen"} <= found.keys():
+        (host, port), (other, same) = _parts(found["bind"]), _parts(found["listen"])
+        if port == same != "*" and (host == other or {host, other} & {"", "*", "0.0.0.0", "[::]"}):  # noqa: S104 - asks
+            file.wrong(_at("listen"), f"agents connect to port {port} already, by bind: write another one here")
+    if {"state", "ledger"} <= found.keys():
+        if found["ledger"] == f"duckdb:{found['state']}":
+            file.wrong(_at("ledger"), "this is the folder of state: write a file, such as 'duckdb:state/ledger.duckdb'")
+        for why in preflight.ledger_folder(found["ledger"], found["state"]) if file.here else ():
+            file.wrong(_at("ledger"), why)
+
+
+def _at(field: str) -> Place:
+    return next((key.table, key.name) for key in KEYS if key.field == field)

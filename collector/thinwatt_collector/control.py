@@ -16,6 +16,8 @@ import zmq
 
 log = logging.getLogger(__name__)
 
+API_SOCKET: Final = "api.sock"
+"""In the state folder: the whole API for the folder's owner."""
 TIMEOUT: Final = 600_000
 """How long a command waits for its answer [ms]: a backup of a large ledger takes its time."""
 

@@ -249,10 +249,19 @@ def _estimates(group: GroupLayout, series: Floats, ours: Floats, models: DeviceM
             return joules[:, :, parts[0]], covered[:, :, parts[0]]
         return joules[:, :, parts].sum(axis=2), covered[:, :, parts].min(axis=2)
 
+    def platform_seconds() -> Floats | float:
+        """Return the seconds in which nothing stands beside what the components' counters hold."""
+        if group.platform_seconds is None:
+            return together(group.components)[1] if group.platform else 0.0
+        seconds: Floats = np.diff(ours[:, :, group.platform_seconds], axis=2)
+        return seconds
+
     def at_the_wall() -> tuple[Floats, Floats]:
         j, c = together(group.components)
-        base = np.zeros_like(models.base) if group.platform else models.base
-        wall = power.wall_from_components(j, base[:, :, None] * c, models.efficiency[:, :, None])
+        seconds = c - platform_seconds()
+        beside = np.where(seconds != 0, models.base[:, :, None] * seconds, 0.0)
+        # What psys saw of a time in which at first the packages counted comes in a later row, its seconds with it.
+        wall = np.maximum(power.wall_from_components(j, beside, models.efficiency[:, :, None]), 0.0)
         known = np.isfinite(wall)
         return np.where(known, wall, 0.0), np.where(known, c, 0.0)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -13,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from thinwatt_agent.wire import MAX_COLUMNS, Schema, WireError, schema_of
-from thinwatt_collector.allowance import Allowance
+from thinwatt_agent.wire import Schema, WireError, schema_of
+from thinwatt_collector.allowance import Allowances
 from thinwatt_collector.book import Moves, StreamRow, StreamRows, objects
 from thinwatt_collector.clock import Past, Pin
 from thinwatt_collector.counting import WINNERS, DeviceModels
@@ -29,19 +28,6 @@ Ints = NDArray[np.int64]
 ModelOf = Callable[[str, str], DeviceModel]
 """From a device's class and hardware model to its power model."""
 
-COLUMNS: Final = (4 * MAX_COLUMNS, MAX_COLUMNS)
-"""Columns of schemas that nobody had sent before, of one agent: at once, and in an hour."""
-LEAST_COLUMNS: Final = 512
-"""A new schema counts as so many columns at least."""
-NAMES: Final = (1 << 16, 1 << 12)
-"""Devices that an agent had not named before: at once, and in an hour."""
-STATES: Final = (8 << 20, 16 << 20)
-"""States of new streams of one agent [B]: at once, and in an hour."""
-LEAST_STATE: Final = 8 << 10
-"""A new stream counts as so many bytes at least."""
-CLASSES: Final = 16
-"""Classes that the devices of one agent may have: each is a series for every figure of a class."""
-CLASS: Final = re.compile(r"\w[\w .-]{0,63}")
 SOURCES: Final = 1 << 22
 """Kinds of meters that the collector knows at most: a total's key has 24 bits for them."""
 CACHE: Final = 256 << 20
@@ -138,8 +124,7 @@ class Fleet:
         self.layouts: dict[bytes, Placed] = {}
         self.machines: dict[str, Mapping[str, Any]] = {}
         self.descriptions = 0
-        self.new_columns, self.new_names, self.new_states = (Allowance(*most) for most in (COLUMNS, NAMES, STATES))
-        self._classes: dict[str, set[str]] = {}
+        self.allowances = Allowances()
         self._told: dict[tuple[bytes, str], list[int]] = {}
         self.sources = [SourceKey(*row[1:]) for row in known.sources]
         self._source_ids = {key: i for i, key in enumerate(self.sources)}
@@ -235,7 +220,7 @@ class Fleet:
     def may_begin(self, agent: str, schema: bytes, now: int) -> bool:
         """Return whether an agent may have the state of one more stream kept; ``now`` is the collector's UTC [ns]."""
         width = self.placed(schema).layout.width
-        return self.new_states.take(agent, max(8 * width, LEAST_STATE), now)
+        return self.allowances.a_state(agent, width, now)
 
     def move_to_schema(self, number: int, schema: bytes, now: int) -> bool:
         """Carry a stream's state over to another schema, column by column of the same meaning; new ones start at 0.
@@ -322,11 +307,10 @@ class Fleet:
         ``at`` is the collector's UTC [ns] when it came.
         """
         new = sum(self._full(agent, name) not in self._device_ids for g in schema.groups for name in g.devices)
-        if not self.new_names.take(agent, new, at):
+        if not self.allowances.names(agent, new, at):
             return False
         if schema.id not in self.schemas:
-            width = max(schema.width, LEAST_COLUMNS)
-            if len(self.sources) + schema.width > SOURCES or not self.new_columns.take(agent, width, at):
+            if len(self.sources) + schema.width > SOURCES or not self.allowances.a_schema(agent, schema.width, at):
                 return False
             text = json.dumps(schema.document(), sort_keys=True)
             self.schemas[schema.id] = self.unsaved.schemas[schema.id] = text
@@ -377,22 +361,13 @@ class Fleet:
     def _describe_device(self, number: int, about: Mapping[str, Any], simulated: bool) -> bool:
         """Take what is said of a device; return whether that is new."""
         old = self.devices[number]
-        kind, model = self._class(old.agent, about), printable(about.get("model"), 200)
+        kind = self.allowances.a_class(old.agent, printable(about.get("class"), 64))
+        model = printable(about.get("model"), 200)
         new = Device(number, old.name, old.agent, kind, model, simulated)
         if new != old:
             self.devices[number] = self.unsaved.devices[number] = new
             self._set_model(new)
         return new != old
-
-    def _class(self, agent: str, about: Mapping[str, Any]) -> str:
-        kind = printable(about.get("class"), 64)
-        if not CLASS.fullmatch(kind):
-            return "unknown"
-        ours = self._classes.setdefault(agent, set())
-        if kind not in ours and len(ours) >= CLASSES:
-            return "unknown"
-        ours.add(kind)
-        return kind
 
     def newly_told(self) -> Iterator[tuple[bytes, Ints]]:
         """Yield each schema of the machines described since the last call, with their devices, (machines, devices)."""
@@ -448,7 +423,7 @@ class Fleet:
 
     def recall(self, other: Fleet) -> None:
         """Take over from ``other`` what the ledger does not hold: when devices were seen last, and their power."""
-        self.new_columns, self.new_names, self.new_states = other.new_columns, other.new_names, other.new_states
+        self.allowances = other.allowances
         for device in other.devices:
             number = self._device_ids.get(device.name)
             if number is not None:

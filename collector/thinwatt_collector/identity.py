@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import Final
 
@@ -29,17 +29,21 @@ class Conflicts:
             self._heard[agent] = {b: boots[b] for _, b in alive[-self.MOST :]}
 
     def now(self, at: int | None = None) -> list[str]:
-        """Return the agents of which an older boot was heard after a newer one appeared.
+        """Return the agents of which an older boot was heard after a newer one appeared, or :data:`MOST` are alive.
 
         Args:
             at: the collector's UTC [ns]: boots unheard for :data:`WINDOW` are over, so that the alarm ends as well when
                 both fall silent. None: as it stood at the last frame.
         """
-        return [agent for agent, boots in self._heard.items() if len(boots) > 1 and _interleaved(_alive(boots, at))]
+        return [agent for agent, boots in self._heard.items() if len(boots) > 1 and _conflict(_alive(boots, at))]
 
 
 def _alive(boots: Mapping[bytes, tuple[int, int]], at: int | None) -> list[tuple[int, int]]:
     return [seen for seen in boots.values() if at is None or at - seen[1] <= Conflicts.WINDOW]
+
+
+def _conflict(spans: Collection[tuple[int, int]]) -> bool:
+    return len(spans) >= Conflicts.MOST or _interleaved(spans)
 
 
 def _interleaved(spans: Iterable[tuple[int, int]]) -> bool:

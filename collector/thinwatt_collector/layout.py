@@ -18,6 +18,8 @@ LARGEST: Final = 1e15
 """Joules or seconds beyond it are none, a kilowatt for 30,000 years: to a total that large nobody's minute is added."""
 OTHERS: Final = 1e24
 """Likewise of other counters: bytes × seconds of a host pass 1e18 within a month."""
+TOTAL: Final = "total"
+"""The part of the source rapl that holds what its registers make together, each joule once."""
 WHOLE: Final = {"wall": 0, "node": 1}
 """Of several energies of the whole machine the one that covers more of the machine wins (METHOD §1)."""
 
@@ -65,7 +67,9 @@ class DesktopColumns:
 class GroupLayout:
     """Columns of the devices of one group, as offsets inside a device's columns.
 
-    ``platform`` says that the components' counters hold the whole platform (psys): nothing stands beside them.
+    ``components`` are the processors' total that the agent works out, from an older agent the counters that it calls
+    parts of a sum. ``platform`` says that these hold the whole platform (psys), so nothing stands beside them; for a
+    total that is so in some of its covered seconds: those of the column ``platform_seconds``.
     ``modelled`` and ``assumed`` are energies of the whole machine that the agent itself tells as such.
     """
 
@@ -80,6 +84,7 @@ class GroupLayout:
     assumed: tuple[tuple[int, ...], ...]
     components: tuple[int, ...]
     platform: bool
+    platform_seconds: int | None
     cpu: int | None
     cpu_capacity: int | None
     load_covered: int | None
@@ -140,6 +145,7 @@ def _group(group: Group, start: int) -> GroupLayout:
         if (j := find.get((c.source, "covered", c.part, c.consumer))) is not None
     ]
     columns = [group.columns[i] for i, _ in energy]
+    components, told = _components(columns), find.get(("rapl", "platform", TOTAL, ""))
     return GroupLayout(
         devices=group.devices,
         start=start,
@@ -150,8 +156,9 @@ def _group(group: Group, start: int) -> GroupLayout:
         meters=_whole(columns, "measured"),
         modelled=_whole(columns, "modelled"),
         assumed=_whole(columns, "assumed"),
-        components=tuple(k for k, c in enumerate(columns) if _is_component(c)),
-        platform=any(_is_component(c) and c.part.startswith("psys") for c in columns),
+        components=components,
+        platform=any(columns[k].part.startswith("psys") for k in components),
+        platform_seconds=told if [columns[k].part for k in components] == [TOTAL] else None,
         cpu=find.get(("load", "cpu", "", "")),
         cpu_capacity=find.get(("load", "cpu_capacity", "", "")),
         load_covered=find.get(("load", "covered", "", "")),
@@ -177,8 +184,11 @@ def _desktops(group: Group) -> DesktopColumns | None:
     return DesktopColumns(tuple(whole), pools, places, capacity=capacity, **columns)
 
 
-def _is_component(column: Column) -> bool:
-    return column.source == "rapl" and column.scope == "component" and column.total
+def _components(columns: list[Column]) -> tuple[int, ...]:
+    """Return the columns that together are the energy of the processors and what their counters hold beside them."""
+    ours = [k for k, c in enumerate(columns) if c.source == "rapl" and c.scope == "component" and not c.consumer]
+    worked_out = [k for k in ours if columns[k].part == TOTAL]
+    return tuple(worked_out or (k for k in ours if columns[k].total))
 
 
 def _part(column: Column) -> str:

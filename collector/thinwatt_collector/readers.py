@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import heapq
 import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
+from dataclasses import replace
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import duckdb
+import numpy as np
 
 from thinwatt_collector.fleet import printable
+from thinwatt_collector.inventory.places import EMPTY, Places, Whereabouts
 from thinwatt_collector.ledger import LedgerError, ReadableLedger, history
-from thinwatt_collector.serve.api.books import Agent, TooFineError, UnreadableError
+from thinwatt_collector.serve.api.books import PLACE, Agent, Census, Known, TooFineError, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
-from thinwatt_collector.serve.api.rows import Rows
+from thinwatt_collector.serve.api.rows import Rows, summed, texts
 from thinwatt_collector.step import Step
 
+MOVED: Final = "→"
+"""Begins the label of a device that moves within a window."""
 QUESTIONS: Final = 64
 """Questions to the step that wait at one time."""
 ROUND_WITHIN: Final = 5.0
@@ -32,22 +39,71 @@ class LedgerReader:
 
     Args:
         connection: of its own; closed with it.
+        left: called when it is closed.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
+    def __init__(self, connection: duckdb.DuckDBPyConnection, left: Callable[[], None] = lambda: None) -> None:
+        self._connection, self._left = connection, left
 
     def first(self) -> int | None:
         """Return the beginning of the oldest slot with energy, UTC [s]."""
         (found,) = self._execute("SELECT min(slot) FROM energy", []).fetchall()[0]
         return None if found is None else int(found) * 900
 
+    def census(self) -> Census:
+        """Return who is known."""
+        devices = self._execute("SELECT name, agent, class, model, simulated FROM device ORDER BY id", []).fetchall()
+        heard = self._execute("SELECT agent, max(seen) FROM stream GROUP BY agent", []).fetchall()
+        return Census([Known(*row) for row in devices], {agent: int(seen) for agent, seen in heard})
+
     def energy(
-        self, begin: int, end: int, grain: Grain, zone: str, by: Sequence[str], where: Mapping[str, Sequence[str]]
+        self,
+        begin: int,
+        end: int,
+        grain: Grain,
+        zone: str,
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str]],
+        places: Whereabouts | None = None,
     ) -> Rows:
-        """Return booked energy by bucket and ``by``."""
+        """Return booked energy by bucket and ``by``; buckets are cut where devices move."""
+        if PLACE not in by:
+            return self._rows(begin, end, grain, zone, by, where)
+        places = Places(EMPTY, ZoneInfo("UTC")) if places is None else places
+        known = self._execute("SELECT id, name FROM device", []).fetchall()
+        keys, cuts = places.within([name for _, name in known], begin, end)
+        # What has moved is told apart by its name, and put where it stood when its time is known.
+        labels = [
+            (number, text)
+            for (number, name), key in zip(known, keys, strict=True)
+            if (text := key or (MOVED + name if name in places else ""))
+        ]
+        groups = {PLACE: ([number for number, _ in labels], [text for _, text in labels])}
+        rows = self._rows(begin, end, grain, zone, by, where, groups, cuts)
+        moving = np.array([text[:1] != "[" for text in rows.dims[PLACE]], np.bool_)
+        if not moving.any():
+            return rows
+        at = np.maximum(rows.begin[moving], begin).tolist()
+        told = zip(rows.dims[PLACE][moving].tolist(), at, strict=True)
+        stood = rows.dims[PLACE].copy()
+        stood[moving] = texts(places.key_at(text.removeprefix(MOVED), time) for text, time in told)
+        return summed(replace(rows, dims={**rows.dims, PLACE: stood}), tuple(by), apart=True)
+
+    def _rows(
+        self,
+        begin: int,
+        end: int,
+        grain: Grain,
+        zone: str,
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str]],
+        groups: history.Groups | None = None,
+        cuts: Sequence[int] = (),
+    ) -> Rows:
         try:
-            found = history.energy(self._connection, begin, end, grain, zone, tuple(by), where)
+            found = history.energy(
+                self._connection, begin, end, grain, zone, tuple(by), where, groups=groups, cuts=cuts
+            )
         except history.TooFineError as error:
             raise TooFineError(str(error)) from error
         except LedgerError as error:
@@ -67,6 +123,7 @@ class LedgerReader:
     def close(self) -> None:
         """Close."""
         self._connection.close()
+        self._left()
 
 
 class LedgerBooks:
@@ -79,14 +136,36 @@ class LedgerBooks:
 
     def __init__(self, ledger: ReadableLedger, step: Step) -> None:
         self._ledger, self._step = ledger, step
+        self._room = threading.Event()
+        self._room.set()
+        self._reading = 0
+        self._count = threading.Lock()
         self._asked: queue.Queue[tuple[Callable[[], list[Agent]], Future[list[Agent]]]] = queue.Queue(QUESTIONS)
 
     def reader(self) -> LedgerReader:
         """Return a new reader of the ledger; from any thread."""
+        if not self._room.wait(ROUND_WITHIN):
+            raise UnreadableError("the ledger writes its log into its file, behind the last reader")
         try:
-            return LedgerReader(self._ledger.reader())
+            found = LedgerReader(self._ledger.reader(), self._left)
         except LedgerError as error:
             raise UnreadableError(str(error)) from error
+        with self._count:
+            self._reading += 1
+        return found
+
+    def _left(self) -> None:
+        with self._count:
+            self._reading -= 1
+
+    def pause(self) -> bool:
+        """Let no new reader in; return whether none is left."""
+        self._room.clear()
+        return self._reading == 0
+
+    def resume(self) -> None:
+        """Let readers in again."""
+        self._room.set()
 
     def agents(self, after: str, limit: int) -> list[Agent]:
         """Return agents in the order of their names, those behind ``after``; from any thread but the step's."""

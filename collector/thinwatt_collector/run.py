@@ -10,40 +10,51 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from thinwatt_agent import __version__
 from thinwatt_collector.book import Event
 from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.config import Config
 from thinwatt_collector.control import Control
-from thinwatt_collector.factors import table
+from thinwatt_collector.factors import FactorError
+from thinwatt_collector.factors.grid.latest import Latest
+from thinwatt_collector.factors.grid.then import Then
+from thinwatt_collector.inventory import folding
+from thinwatt_collector.inventory.watched import Watched
+from thinwatt_collector.keeper import Keeper
 from thinwatt_collector.keys import AllowList
 from thinwatt_collector.ledger import LedgerError, open_ledger
+from thinwatt_collector.ledger.compaction import Groups, Plan
 from thinwatt_collector.models.devices import DeviceTable
 from thinwatt_collector.publication import Publication
 from thinwatt_collector.readers import LedgerBooks
 from thinwatt_collector.receive import Receiver
+from thinwatt_collector.restated import Restated
 from thinwatt_collector.self_metrics import Gauges, registry
-from thinwatt_collector.serve.api.access import Access
+from thinwatt_collector.serve.api.access import Access, Owner
+from thinwatt_collector.serve.api.books import UnreadableError
+from thinwatt_collector.serve.api.calendar import clocks
+from thinwatt_collector.serve.api.published import Published
 from thinwatt_collector.serve.api.routes import Setting, create_api
 from thinwatt_collector.serve.api.tokens import Tokens
 from thinwatt_collector.serve.exposition import Family, LabelSet
 from thinwatt_collector.snapshot import Rules, Snapshots
 from thinwatt_collector.step import Step
+from thinwatt_collector.upkeep import Upkeep, zone_of_days
 
 log = logging.getLogger(__name__)
 
 SECOND: Final = 1_000_000_000
-SEAL_AFTER: Final = 20 * 60
-"""A slot is sealed 20 min after its end; late energy enters it again all the same [s]."""
-UPKEEP: Final = 60.0
-KEEP_STREAMS: Final = 400 * 86_400
-"""Stream rows are kept 400 days [s]."""
 BATCH: Final = 0.05
 """Pause after a small drain, so that frames are handled by the dozen [s]."""
 LONGEST_RETRY: Final = 30.0
@@ -54,7 +65,7 @@ class Collector:
     """Everything built in one place; :meth:`turn` is one round of the loop.
 
     Raises:
-        LedgerError, KeyFileError, ZMQError, OSError: at the start, with what to do.
+        LedgerError, KeyFileError, FactorError, ZMQError, OSError: at the start, with what to do.
     """
 
     def __init__(self, config: Config, secret_key: bytes) -> None:
@@ -62,27 +73,50 @@ class Collector:
         config.state.mkdir(parents=True, exist_ok=True)
         self._allow = AllowList(config.agents)
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
-        intensity = table.load({"zone": config.zone})
-        self._step = Step(self._ledger, DeviceTable.packaged().of, intensity, config.policy)
+        self._intensity = Latest(config.record, config.factors.get(config.booked_source, {}))
+        self._step = Step(self._ledger, DeviceTable.packaged().of, self._intensity, config.policy)
+        self._restated = Restated(config.state / "factors.json", config.booked_source, ZoneInfo(config.clocks))
+        self.inventory = Watched(config.inventory, config.clocks, config.price)
         self._books = LedgerBooks(self._ledger, self._step)
-        access = Access(Tokens(config.tokens), config.anonymous)
-        self.api = create_api(Setting(self, self._books, intensity, access, config.clocks))
+        access, known = Access(Tokens(config.tokens), config.anonymous), self.inventory.now
+        published = Published(clocks(config.clocks), config.state / "published", known)
+        then = Then(self._intensity, config.record)
+        self._keeper = Keeper(self._books, published, then)
+        setting = Setting(
+            self,
+            self._books,
+            self._intensity,
+            access,
+            config.clocks,
+            inventory=known,
+            cells=published,
+            booked=then,
+            stale_after=config.stale_after,
+        )
+        self.api = create_api(setting)
+        self.own_api = create_api(replace(setting, access=Owner()))
         self.receiver = Receiver(config.bind, secret_key, self._allow)
         self._control = Control(config.state, {"backup": self._backup, "status": self._status})
         self._gauges = Gauges(ledger_bytes=self._ledger.size())
         self.registry, self._durations = registry(self._step.tallies, self.receiver.dropped, self._gauges)
         rules = Rules(config.per_device, config.stale_after)
         self._snapshots = Snapshots(rules)
-        self._publication = Publication(rules, config.state / "published.json")
+        self._publication = Publication(rules, self._keeper.counters, self._intensity.method)
         self._cloned: set[str] = set()
         self._families: Sequence[Family] = ()
+        self._last_commit = ""
         self._trouble = ""
         self._trouble_since = 0
         self._retry = 1.0
         self._next_try = 0.0
         self._next_commit = time.monotonic() + config.commit_every
-        self._next_upkeep = time.monotonic() + UPKEEP
+        self._days = zone_of_days(config.clocks)
+        self._upkeep = Upkeep(self._ledger, self._books, self._plan)
+        self._untold = False
+        self._tell_restated()
         self._publish()
+        self.inventory.follow()
+        self._keeper.start()
 
     def families(self) -> Sequence[Family]:
         """Return the families of the last committed snapshot, and how old what is not in it may be."""
@@ -108,7 +142,7 @@ class Collector:
         nameless = sum(1 for d in self._step.fleet.devices if d.kind == "unknown")
         if nameless:
             said.append(f"{nameless} devices have no class, so no model estimates them: set class in [agent] there")
-        return not self._trouble, said + self._publication.said
+        return not self._trouble, [*said, *self._publication.said, *self.inventory.now().said, *self._keeper.said]
 
     def _may_be_named(self, agent: str) -> bool:
         number = self._step.fleet.device_number(agent)
@@ -129,8 +163,8 @@ class Collector:
         full = self._step.uncommitted_bytes >= self._config.hold
         if not self._trouble and (full or time.monotonic() >= self._next_commit):
             self.commit()
-        if not self._trouble and time.monotonic() >= self._next_upkeep:
-            self._upkeep()
+        if not self._trouble:
+            self._look_after()
 
     def _receive(self, timeout: float) -> None:
         messages = self.receiver.drain(int(timeout * 1000), int(self._config.hold))
@@ -153,10 +187,41 @@ class Collector:
             self._fail(error)
             return
         self._gauges.commits += 1
+        self._last_commit = datetime.now(UTC).isoformat(" ", "seconds")
         self._gauges.uncommitted_bytes = 0
         self._healed()
 
+    def _tell_restated(self) -> None:
+        """Note what the factors' publishers have changed since the carbon was last worked out."""
+        try:
+            told = self._restated.events(self._intensity, self._config.record, self._booked)
+        except (FactorError, UnreadableError) as error:
+            log.warning("%s", error)
+            return
+        for text in told:
+            log.info("%s", text)
+            self.note("restated", "carbon", text)
+        self._untold = True
+
+    def _booked(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return what is booked, by the hour: its first slot, and its energy [J]; what is made up is left out."""
+        reader = self._books.reader()
+        try:
+            first, end = reader.first(), (int(time.time()) // 900 + 1) * 900
+            if first is None:
+                return np.zeros(0, np.int64), np.zeros(0)
+            rows = reader.energy(first, max(first, end), "hour", "UTC", (), {"simulated": ("false",)})
+            return rows.begin // 900, rows.joules
+        finally:
+            reader.close()
+
     def _healed(self) -> None:
+        if self._untold:
+            try:
+                self._restated.told(self._intensity)
+            except OSError as error:
+                log.warning("%s/factors.json cannot be written: %s", self._config.state, error.strerror)
+            self._untold = False
         if not self._gauges.ledger_up:
             log.warning("the ledger takes transactions again")
         self._gauges.ledger_up, self._retry, self._trouble, self._trouble_since = True, 1.0, "", 0
@@ -191,16 +256,37 @@ class Collector:
         families = self._snapshots.of(step.fleet, step.tallies.skew, conflicts, now)
         self._families = self._publication.of(families, step.fleet)
 
-    def _upkeep(self) -> None:
-        self._next_upkeep = time.monotonic() + UPKEEP
-        now = time.time()
+    def _look_after(self) -> None:
         try:
-            self._ledger.seal(int(now - SEAL_AFTER) // 900)
-            self._ledger.forget_streams(int((now - KEEP_STREAMS) * SECOND))
-            self._gauges.ledger_bytes = self._ledger.size()
+            if self._upkeep.turn():
+                self._gauges.ledger_bytes = self._ledger.size()
+                self._step.fleet.forget_silent(int((time.time() - 2 * 86_400) * SECOND))
+                self._refresh_factors()
         except LedgerError as error:
             self._fail(error)
-        self._step.fleet.forget_silent(int((now - 2 * 86_400) * SECOND))
+
+    def _refresh_factors(self) -> None:
+        try:
+            if self._intensity.refresh():
+                self._tell_restated()
+        except FactorError as error:
+            log.warning("%s; what was read before stays in use", error)
+
+    def _plan(self) -> Plan:
+        """Return what is folded and forgotten as of now."""
+        config = self._config
+        return Plan(
+            self._days,
+            keep_slots=int(config.keep_slots),
+            keep_endpoints=int(config.keep_endpoints),
+            dimension=folding.DIMENSION,
+            groups=self._groups,
+        )
+
+    def _groups(self, time: int) -> Groups:
+        """Return where endpoints stood, for what is kept of them."""
+        endpoints = [folding.Endpoint(d.id, d.name, d.kind, d.simulated) for d in self._step.fleet.devices]
+        return folding.folded(self.inventory.now().places, endpoints, time)
 
     def _backup(self, request: dict[str, object]) -> dict[str, object]:
         if self._trouble:
@@ -210,8 +296,24 @@ class Collector:
         return {"path": path, "bytes": self._ledger.backup(path)}
 
     def _status(self, _: dict[str, object]) -> dict[str, object]:
+        """Return what the owner asks of a running collector: names may stand in it."""
         ready, said = self.ready()
-        return {"ready": ready, "said": said, "devices": len(self._step.fleet.devices)}
+        fleet, now = self._step.fleet, time.time_ns()
+        newest: dict[str, int] = {}
+        for row, heard in zip(fleet.stream_rows, fleet.stream["seen"].tolist(), strict=True):
+            newest[row[0]] = max(heard, newest.get(row[0], 0))
+        return {
+            "ready": ready,
+            "said": said,
+            "version": __version__,
+            "devices": dict(sorted(Counter(d.kind for d in fleet.devices).items())),
+            "agents": len(newest),
+            "silent": sum(now - seen > self._config.stale_after * SECOND for seen in newest.values()),
+            "last_commit": self._last_commit,
+            "oldest_unbooked": float(self._unbooked()[0]),
+            "ledger": self._config.ledger.partition(":")[2],
+            "ledger_bytes": self._ledger.size(),
+        }
 
     def note(self, kind: str, subject: str, text: str) -> None:
         """Have an event written with the next commit."""
@@ -219,6 +321,8 @@ class Collector:
 
     def close(self) -> None:
         """Take what has arrived, commit, answer, close."""
+        self.inventory.close()
+        self._keeper.close()
         if not self._trouble:
             self._receive(0.0)
             self.commit()

@@ -473,7 +473,7 @@ def test_a_state_folder_that_cannot_be_is_told_and_rows_come_all_the_same(site: 
         (("interval", "intervall"), "did you mean 'interval'?"),
         (("one/collector.pub", "one/none.pub"), "none.pub is not there"),
         (("[[collectors]]", "[[collectors]]\n[[collectors]]"), "address is missing"),
-        (("host-1.key", "one/collector.pub"), "others may read it"),
+        (("host-1.key", "one/collector.pub"), "by its name the public half"),
     ],
 )
 def test_a_mistake_ends_it_with_a_sentence(site: Site, change: tuple[str, str], says: str) -> None:
@@ -483,7 +483,7 @@ def test_a_mistake_ends_it_with_a_sentence(site: Site, change: tuple[str, str], 
         [sys.executable, "-m", "thinwatt_agent", "run", "--config", path], capture_output=True, text=True, check=False
     )
     assert ended.returncode == 2
-    assert ended.stderr.startswith("thinwatt-agent: ")
+    assert ended.stderr.startswith(f"{path}:")
     assert says in ended.stderr
     assert "Traceback" not in ended.stderr
 
@@ -532,7 +532,7 @@ def test_keygen_once_sources_and_config_are_commands(tmp_path: Path) -> None:
     unfinished = call("config", str(tmp_path / "a.toml"))
     assert (unfinished.returncode, "agent.key is not there" in unfinished.stderr) == (2, True)
     (tmp_path / "k").rename(tmp_path / "agent.key")
-    (tmp_path / "k.pub").rename(tmp_path / "collector.pub")
+    assert call("keygen", str(tmp_path / "collector")).returncode == 0
     assert call("config", str(tmp_path / "a.toml")).returncode == 0
     assert call("once", "--json", "--seconds", "0.01").stdout.startswith("{")
     assert "load" in call("sources").stdout

@@ -49,6 +49,11 @@ def pair(source: str, part: str = "", *, scope: str = "wall", basis: str = "meas
 PLUG = Schema((Group(("",), pair("plug")),))
 LOAD = tuple(Column("load", q, "counter", "s") for q in ("cpu", "cpu_capacity", "covered"))
 RAPL = pair("rapl", "package-0", scope="component", basis="modelled")
+TOTAL = (
+    Column("rapl", "energy", "counter", "J", "total", scope="component", basis="modelled", total=False),
+    Column("rapl", "covered", "counter", "s", "total"),
+    Column("rapl", "platform", "counter", "s", "total"),
+)
 GAUGE = Column("load", "memory", "gauge", "B")
 
 _ids = itertools.count(1)

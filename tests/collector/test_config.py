@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.mutations import assert_told, disturbed, values, with_value
+from tests.mutations import keys as lines_of_keys
 from thinwatt_collector import config
 from thinwatt_collector.config import ConfigError
 
@@ -28,39 +29,101 @@ def test_every_key_of_the_example_has_a_comment_above_it() -> None:
 
 
 def test_units_and_paths_are_read() -> None:
-    text = '[ledger]\ncommit_every = "500 ms"\nhold = "1.5 MiB"\nledger = "duckdb:x/l.duckdb"\n[link]\nagents = "/a"\n'
+    text = '[ledger]\ncommit_every = "500 ms"\nhold = "9.5 MiB"\nledger = "duckdb:x/l.duckdb"\n[link]\nagents = "/a"\n'
     found = config.parse(text, HERE)
-    assert (found.commit_every, found.hold) == (0.5, 1_572_864.0)
+    assert (found.commit_every, found.hold) == (0.5, 9_961_472.0)
     assert (found.ledger, found.agents) == ("duckdb:/etc/thinwatt/x/l.duckdb", Path("/a"))
     assert found.secret_key == Path("/etc/thinwatt/collector.key")
 
 
-@pytest.mark.parametrize(
-    "text, line, words",
-    [
-        ('[ledger]\n\ncommit_evry = "1 s"\n', 3, "did you mean 'commit_every'"),
-        ("[ledgr]\nx = 1\n", 1, "did you mean 'ledger'"),
-        ('[ledger]\ncommit_every = "10"\n', 2, "has no unit"),
-        ('[ledger]\ncommit_every = "0 s"\n', 2, "not longer than nothing"),
-        ('[ledger]\ncommit_every = "10 kg"\n', 2, "no unit of duration"),
-        ("[ledger]\ncommit_every = 10\n", 2, "in quotes"),
-        ('[ledger]\nledger = "postgresql://x"\n', 2, "duckdb:ledger.duckdb"),
-        ('\n[link]\nbind = "8466"\n', 3, "tcp://*:8466"),
-        ('[web]\nlisten = "9466"\n', 2, "127.0.0.1:9466"),
-        ('[metrics]\nper_device = "everything"\n', 2, "hosts, all, none"),
-        ('link = "x"\n', 1, "no table [link]"),
-    ],
-)
-def test_a_mistake_is_told_with_file_line_key_and_remedy(text: str, line: int, words: str) -> None:
+WRONG = {
+    "a key that is nearly one": ('[ledger]\n\ncommit_evry = "1 s"\n', 3, "did you mean 'commit_every'"),
+    "a table that is nearly one": ("[ledgr]\nx = 1\n", 1, "did you mean 'ledger'"),
+    "a key outside its table": ('\nbind = "tcp://*:8466"\n', 2, "bind: this key belongs in the table [link]"),
+    "a misspelt key outside its table": ('bnid = "tcp://*:1"\n', 1, "did you mean 'bind', in the table [link]?"),
+    "a table that is a text": ('link = "x"\n', 1, "write it as a table: [link]"),
+    "a table of several": ("[[link]]\n", 1, "write it as a table: [link]"),
+    "a table twice": ("[link]\n[web]\n[link]\n", 3, "stands there twice, first in line 1"),
+    "a key twice": (
+        '[link]\nbind = "a"\nbind = "b"\n',
+        3,
+        "link.bind: 'bind = \"b\"' stands there twice, first in",
+    ),
+    "no TOML": ("\nx = = 1\n", 2, "is no TOML"),
+    "a number without a unit": (
+        "[ledger]\ncommit_every = 10\n",
+        2,
+        "10 has no unit: write a duration like '10 min', ",
+    ),
+    "a text without a unit": ('[ledger]\ncommit_every = "10"\n', 2, "has no unit"),
+    "a unit of something else": ('[ledger]\ncommit_every = "10 kg"\n', 2, "no unit of duration"),
+    "a number for a text": ("[carbon]\nzone = 33\n", 2, "33 is no text: write one, in quotes"),
+    "a list for a text": ('[carbon]\nzone = ["FR"]\n', 2, "is no text"),
+    "a truth for a word": ("[metrics]\nper_device = true\n", 2, "True is none of hosts, all, none"),
+    "no word of those": ('[metrics]\nper_device = "everything"\n', 2, "none of hosts, all, none"),
+    "nothing": ('[carbon]\nzone = ""\n', 2, "it is empty"),
+    "no pause between commits": ('[ledger]\ncommit_every = "0 s"\n', 2, "less than 50 ms"),
+    "a pause below none": ('[ledger]\ncommit_every = "-1 s"\n', 2, "is negative"),
+    "answers that nobody waits for": ('[ledger]\ncommit_every = "1 min"\n', 2, "agents would send all of it again"),
+    "departed between two frames": ('[metrics]\nstale_after = "5 s"\n', 2, "between two frames of an agent"),
+    "never departed": ('[metrics]\nstale_after = "100 years"\n', 2, "more than 30 d"),
+    "a duration beyond all": ('[metrics]\nstale_after = "1e999 s"\n', 2, "too large for a duration"),
+    "too small an engine": ('[ledger]\nmemory = "1 MB"\n', 2, "less than 64 MiB, the least with which"),
+    "no engine": ('[ledger]\nmemory = "63.9 MiB"\n', 2, "write '64 MiB' to '1 TiB'"),
+    "less than a frame": ('[ledger]\nhold = "7.9 MiB"\n', 2, "less than 8 MiB, which a single frame may have"),
+    "another ledger": ('[ledger]\nledger = "postgresql://x"\n', 2, "duckdb:ledger.duckdb"),
+    "a ledger without a file": ('[ledger]\nledger = "duckdb:"\n', 2, "is no ledger"),
+    "the ledger in the place of its folder": ('[ledger]\nledger = "duckdb:state"\n', 2, "this is the folder of state"),
+    "no address": ('\n[link]\nbind = "8466"\n', 3, "tcp://*:8466"),
+    "an address of something else": ('[link]\nbind = "http://*:8466"\n', 2, "is no address: write 'tcp://*:8466'"),
+    "a port that can't be": (
+        '[link]\nbind = "tcp://*:99999"\n',
+        2,
+        "'99999' is no port: write a number from 1 to",
+    ),
+    "port 0": ('[link]\nbind = "tcp://*:0"\n', 2, "'0' is no port"),
+    "an IP address that can't be": ('[link]\nbind = "tcp://10.0.0.256:8466"\n', 2, "'10.0.0.256' is no name or IP"),
+    "no address to listen on": ('[web]\nlisten = "9466"\n', 2, "127.0.0.1:9466"),
+    "a port that nobody can listen on": ('[web]\nlisten = ":70000"\n', 2, "'70000' is no port"),
+    "port 0 to listen on": ('[web]\nlisten = "127.0.0.1:0"\n', 2, "'0' is no port"),
+    "a page in the address": ('[web]\nlisten = "http://127.0.0.1:9466"\n', 2, "is no address: write '127.0.0.1:9466'"),
+    "both on one port": ('[link]\nbind = "tcp://*:9466"\n', 1, "agents connect to port 9466 already, by bind"),
+    "no time zone": ('[api]\nclocks = "Paris"\n', 2, "'Europe/Paris'"),
+    "a path with a zero": ('[link]\nagents = "a\\u0000"\n', 2, "a character that nobody sees"),
+    "somebody's home": ('[collector]\nstate = "~/thinwatt"\n', 2, "write the whole path"),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_a_mistake_is_told_with_file_line_key_and_remedy(mistake: str) -> None:
+    text, line, words = WRONG[mistake]
     with pytest.raises(ConfigError) as caught:
         config.parse(text, HERE)
-    assert str(caught.value).startswith(f"{HERE}:{line}: ")
     assert words in str(caught.value)
+    assert len(caught.value.problems) == 1
+    assert str(caught.value).startswith(f"{HERE}:{line}: ")
 
 
-def test_no_toml_is_told_with_the_place() -> None:
-    with pytest.raises(ConfigError, match="line 2"):
-        config.parse("\nx = = 1\n", HERE)
+def test_all_mistakes_are_told_at_once_by_their_lines() -> None:
+    texts = [WRONG[name][0] for name in ("a misspelt key outside its table", "a table that is nearly one", "nothing")]
+    with pytest.raises(ConfigError) as caught:
+        config.parse("".join(texts) + '[web]\nlisten = ""\nx = 1\n', HERE)
+    places = [problem.split(": ")[:2] for problem in caught.value.problems]
+    lines = (1, "bnid"), (2, "ledgr"), (5, "carbon.zone"), (7, "web.listen"), (8, "web.x")
+    assert places == [[f"{HERE}:{line}", key] for line, key in lines]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[link]\nbind = "tcp://127.0.0.1:*"\n[web]\nlisten = "[::1]:*"\n',
+        '[link]\nbind = "tcp://[::]:65535"\n[web]\nlisten = "srv-1.example.org:1"\n',
+        '[link]\nbind = "tcp://eth0:9466"\n[web]\nlisten = "10.0.0.1:9466"\n',
+        '[ledger]\nmemory = "64 MiB"\nhold = "8 MiB"\ncommit_every = "20 s"\n[metrics]\nstale_after = "1 min"\n',
+    ],
+)
+def test_what_is_at_the_edge_is_good(text: str) -> None:
+    config.parse(text, HERE)
 
 
 @given(
@@ -74,13 +137,62 @@ def test_any_document_is_a_configuration_or_a_mistake(document: dict[str, object
             lines += [f"{key!r} = {value}" for key, value in content.items()]
     text = "\n".join(lines)
     try:
-        tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return
+        config.parse(text, HERE)
+    except ConfigError as error:
+        assert all(re.match(rf"{HERE}:\d+: ", problem) for problem in error.problems)  # noqa: PT017 - either is good
+
+
+@given(st.data())
+def test_one_value_changed_to_anything_is_good_or_a_mistake_with_file_line_and_key(data: st.DataObject) -> None:
+    text = config.example()
+    text = with_value(text, data.draw(st.sampled_from(lines_of_keys(text))), data.draw(values))
     try:
         config.parse(text, HERE)
     except ConfigError as error:
-        told = str(error)
-    else:
-        return
-    assert re.match(rf"{HERE}:\d+: ", told)
+        assert_told(error.problems, text, HERE)
+
+
+@given(disturbed(config.example()))
+def test_lines_gone_doubled_cut_or_moved_are_good_or_told_with_a_line(text: str) -> None:
+    try:
+        config.parse(text, HERE)
+    except ConfigError as error:
+        lines = [re.match(rf"{HERE}:(\d+): .", problem) for problem in error.problems]
+        assert all(found and 1 <= int(found[1]) <= text.count("\n") + 1 for found in lines), error  # noqa: PT017 - or good
+
+
+def test_factors_have_tables_of_their_own(tmp_path: Path) -> None:
+    text = (
+        '[carbon]\nmethod = "live"\nsource = "eco2mix"\n[carbon.eco2mix]\narchive = "archive"\nsince = "2025-01-01"\n'
+    )
+    found = config.parse(text, HERE)
+    assert (found.carbon_method, found.carbon_source) == ("live", "eco2mix")
+    assert found.factors == {"eco2mix": {"archive": Path("/etc/thinwatt/archive"), "since": "2025-01-01"}}
+    assert config.parse("", HERE).factors == {}
+    assert found.booked_source == "table"
+    assert found.record().method == "ademe_acv_annual", "what is booked is a record all the same"
+    beside = config.parse("", HERE).beside()
+    assert beside is None
+
+
+@pytest.mark.parametrize(
+    "text, line, words",
+    [
+        ('[carbon]\nmethod = "marginal"\n', 2, "record, live, profile, market"),
+        ('[carbon]\n[carbon.eco3mix]\narchive = "x"\n', 2, "did you mean 'eco2mix'"),
+        ('[carbon]\neco2mix = "x"\n', 2, "no key 'eco2mix'"),
+    ],
+)
+def test_a_mistake_in_carbon_is_told_with_its_line(text: str, line: int, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.parse(text, HERE)
+    assert str(caught.value).startswith(f"{HERE}:{line}: ")
+    assert words in str(caught.value)
+
+
+def test_each_of_several_keys_outside_their_tables_is_shown_its_place() -> None:
+    with pytest.raises(ConfigError) as found:
+        config.parse('level = "info"\nbind = "x"\n', HERE)
+    first, second = found.value.problems
+    assert "level: this key belongs in the table [log]" in first
+    assert "bind: this key belongs in the table [link]" in second

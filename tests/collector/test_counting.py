@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from fractions import Fraction
+from pathlib import Path
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
 
-from tests.collector.sending import GAUGE, HOST, LOAD, NOTHING_KNOWN, RAPL, pair
+from tests.collector.sending import GAUGE, HOST, LOAD, NOTHING_KNOWN, RAPL, TOTAL, pair
+from thinwatt_agent.loop import Sampler, SamplerOptions
+from thinwatt_agent.replay import instant
 from thinwatt_agent.wire import Column, Group, Schema
 from thinwatt_collector.counting import DeviceModels, Floats, Ints, count, split, too_wide, wide_work
 from thinwatt_collector.layout import GroupLayout, layout_of
@@ -245,6 +248,43 @@ def test_parts_that_are_not_in_the_total_are_not_in_the_winner() -> None:
     core = Column("rapl", "energy", "counter", "J", "core-0", scope="component", basis="modelled", total=False)
     group = layout(*RAPL, core, Column("rapl", "covered", "counter", "s", "core-0"))
     assert won(group, [[90.0, 10.0, 50.0, 10.0]]) == pytest.approx([0, (90 + 300) / 0.9, 0, 0, 10.0, 0])
+
+
+def test_what_stands_beside_the_packages_is_added_in_the_seconds_that_psys_did_not_see() -> None:
+    group = layout(*TOTAL)
+    assert won(group, [[500.0, 10.0, 10.0]]) == pytest.approx([0, 500 / 0.9, 0, 0, 10.0, 0])
+    assert won(group, [[500.0, 10.0, 0.0]]) == pytest.approx([0, (500 + 300) / 0.9, 0, 0, 10.0, 0])
+    fell_back = [[500.0, 10.0, 10.0], [800.0, 20.0, 10.0]]
+    assert won(group, fell_back) == pytest.approx([0, (800 + 300) / 0.9, 0, 0, 20.0, 0])
+    came_back = [*fell_back, [1500.0, 30.0, 30.0]]  # with the energy of the second row
+    assert won(group, came_back) == pytest.approx([0, 1500 / 0.9, 0, 0, 30.0, 0])
+    little = [*fell_back, [850.0, 30.0, 30.0]]  # less than what was put beside the packages: nothing is taken back
+    assert won(group, little) == pytest.approx([0, (800 + 300) / 0.9, 0, 0, 30.0, 0])
+    no_base = DeviceModel(efficiency=0.9)
+    assert won(group, came_back[:1], model=no_base) == pytest.approx([0, 500 / 0.9, 0, 0, 10.0, 0])
+    assert won(group, [[500.0, 10.0, 0.0]], model=no_base) == [0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "case,joules,seconds,base",
+    [
+        ("hwmon/amd-energy-alone", 900.0, 20.0, 20.0),
+        ("rapl/psys-over-all", 380.0, 20.0, 0.0),
+        ("rapl/amd", 3000.0, 20.0, 20.0),
+    ],
+)
+def test_a_recorded_machine_is_modelled_by_what_its_processors_count(
+    case: str, joules: float, seconds: float, base: float
+) -> None:
+    states = Path(__file__).parents[1] / "sources" / case
+    sampler = Sampler(states / "0", SamplerOptions())
+    rows = []
+    for number in range(3):
+        sampler.reroot(states / str(number))
+        rows.append(sampler.sample(instant(states / str(number) / "clock.toml")))
+    group = layout_of(sampler.schema).groups[0]
+    counted = won(group, [[b - a for a, b in zip(rows[0], row, strict=True)] for row in rows[1:]])
+    assert counted == pytest.approx([0, (joules + base * HOST.base) / 0.9, 0, 0, seconds, 0])
 
 
 def test_load_beyond_its_capacity_is_full_load_and_none_is_idle() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import csv
+import io
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,8 @@ import pytest
 
 from thinwatt_collector import data
 from thinwatt_collector.data import DataError, rows
+from thinwatt_collector.factors import names
+from thinwatt_collector.factors.grid import publishers
 from thinwatt_collector.factors.table import COLUMNS as ELECTRICITY
 from thinwatt_collector.inventory import making, profiles
 from thinwatt_collector.models import devices
@@ -20,6 +26,7 @@ TABLES: dict[str, tuple[tuple[str, ...], str | dict[str, str]]] = {
     "making": (("class", "quantity"), dict(making.DEFAULTS)),
     "devices": (DEVICES, dict(devices.UNITS)),
     "electricity": (ELECTRICITY, "g/J"),
+    "publishers": (publishers.COLUMNS, publishers.QUANTITIES),
     "supplies": (("kind", "level", "load"), "1"),
     "times": (("class", "quantity"), dict(profiles.QUANTITIES)),
 }
@@ -42,6 +49,39 @@ def test_every_number_is_cited_and_has_a_spread(name: str) -> None:
         assert 0.0 < row.uncertainty < 0.65, f"{row.place}: nobody knows a number exactly, or so badly"
         assert len(row.source) > 20, f"{row.place}: {row.source!r} does not lead anyone to the number"
         assert row.valid_from.year >= 2000, row.place
+
+
+@pytest.mark.parametrize("name", sorted(TABLES))
+@pytest.mark.parametrize("column", data.ALWAYS)
+def test_a_row_of_any_table_without_value_unit_day_doubt_or_source_is_refused(
+    tmp_path: Path, name: str, column: str
+) -> None:
+    """Each row of each table, one after the other, with one cell emptied: none gets through."""
+    text = (Path(str(data.__file__)).parent / f"{name}.csv").read_text(encoding="utf-8")
+    whole = list(csv.DictReader(io.StringIO(text)))
+    for number in {0, len(whole) // 2, len(whole) - 1}:
+        path, out = tmp_path / "cut.csv", io.StringIO()
+        writer = csv.DictWriter(out, list(whole[0]))
+        writer.writeheader()
+        writer.writerow(whole[number] | {column: ""})
+        path.write_text(out.getvalue(), encoding="utf-8")
+        with pytest.raises(DataError, match=f"line 2: {column} is empty"):
+            rows(name, *TABLES[name], path)
+
+
+def test_no_source_of_factors_holds_a_number_of_the_world() -> None:
+    """Intensities, bounds and doubts of publishers stand in publishers.csv and electricity.csv."""
+    for name in names():
+        tree = ast.parse(Path(str(import_module(f"thinwatt_collector.factors.{name}").__file__)).read_text("utf-8"))
+        floats = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, float)}
+        assert floats <= {0.0, 1.0, 1.96}, f"{name}: {floats}"
+
+
+@pytest.mark.parametrize("name", ["eco2mix", "electricitymaps", "uk_carbon_intensity"])
+def test_of_every_publisher_it_is_known_what_it_can_not_have_said(name: str) -> None:
+    known = publishers.known(name)
+    assert set(known) == set(publishers.QUANTITIES)
+    assert 900.0 < known["largest"] * 3.6e6 <= 2000.0
 
 
 @pytest.mark.parametrize(

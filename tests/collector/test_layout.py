@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.collector.sending import GAUGE, LOAD, RAPL, pair
+from dataclasses import replace
+
+from tests.collector.sending import GAUGE, LOAD, RAPL, TOTAL, pair
 from thinwatt_agent.wire import Column, Group, Schema
 from thinwatt_collector.layout import SourceKey, layout_of, same_columns
 
@@ -33,6 +35,18 @@ def test_the_meter_that_covers_more_comes_first_and_all_its_parts_belong_to_it()
     group = layout_of(Schema((Group(("",), (*NODE, *RAPL, *two)),))).groups[0]
     assert [[group.sources[k].source for k in meter] for meter in group.meters] == [["pdu", "pdu"], ["dcmi"]]
     assert [group.sources[k].part for k in group.components] == ["package-0"]
+
+
+def test_the_processors_total_is_what_the_agent_worked_out_and_from_an_older_agent_its_parts() -> None:
+    psys, inside = pair("rapl", "psys", scope="component"), replace(RAPL[0], total=False)
+    group = layout_of(Schema((Group(("",), (*psys, inside, RAPL[1], *TOTAL)),))).groups[0]
+    assert [group.sources[k].part for k in group.components] == ["total"]
+    assert (group.platform, group.platform_seconds) == (False, 6)
+    group = layout_of(Schema((Group(("",), (*psys, inside, RAPL[1])),))).groups[0]
+    assert [group.sources[k].part for k in group.components] == ["psys"]
+    assert (group.platform, group.platform_seconds) == (True, None)
+    group = layout_of(Schema((Group(("",), (*RAPL, TOTAL[2])),))).groups[0]
+    assert (group.platform, group.platform_seconds) == (False, None)
 
 
 def test_what_the_agent_tells_of_the_whole_machine_keeps_its_basis() -> None:

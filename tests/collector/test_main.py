@@ -77,12 +77,24 @@ def test_a_good_configuration_is_called_good(site: Path) -> None:
 def test_everything_that_is_wrong_is_told_at_once(site: Path) -> None:
     site.with_name("collector.key").unlink()
     site.with_name("agents.keys").write_text("host-1 tooshort\n")
-    site.write_text('[carbon]\nzone = "XX"\n[web]\nweb_config = "absent.yml"\n')
+    site.write_text('[carbon]\nzone = "XX"\n[web]\nweb_config = "absent.yml"\nlisten = ":0"\n')
     done = command("check-config", config=site)
-    assert done.returncode == 1
-    for word in ("link.secret_key", "link.agents", "line 1", "carbon.zone", "FR", "web.web_config"):
+    assert done.returncode == 2
+    for word in (
+        ":1: link.secret_key",
+        ":1: link.agents",
+        "line 1",
+        ":2: carbon.zone",
+        "FR",
+        ":4: web.web_config",
+        ":5: ",
+    ):
         assert word in done.stderr
-    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 5
+    begun = command("run", config=site)
+    assert begun.returncode == 2
+    assert begun.stderr.splitlines() == [line for line in done.stderr.splitlines() if "link.agents" not in line]
+    assert not (site.parent / "state").exists()
 
 
 def test_keygen_does_not_overwrite_a_key(site: Path) -> None:
@@ -97,8 +109,9 @@ def test_keygen_does_not_overwrite_a_key(site: Path) -> None:
 
 def test_a_missing_configuration_is_told_in_a_line(tmp_path: Path) -> None:
     done = command("run", config=tmp_path / "absent.toml")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
+    assert "thinwatt-collector config --example > " in done.stderr
 
 
 def test_a_backup_beside_the_running_collector_is_a_ledger(site: Path, running: subprocess.Popen[bytes]) -> None:

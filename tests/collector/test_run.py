@@ -1,18 +1,24 @@
-"""What /readyz says to everybody: what is wrong, and no endpoint by its name."""
+"""The collector with frames that come in: what the API and /metrics make of them, and what /readyz says."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
 
-from tests.collector.sending import SECOND, Sender
+from tests.collector.sending import SECOND, Sender, pair
+from tests.collector.serve.api.conftest import served
+from thinwatt_agent.wire import Group, Schema
 from thinwatt_collector.config import parse
 from thinwatt_collector.receive import Message
 from thinwatt_collector.run import Collector
+from thinwatt_collector.serve.api.tokens import make
+from thinwatt_collector.serve.app import create_app
 
 
 @pytest.fixture
@@ -57,3 +63,99 @@ def test_a_class_of_too_few_devices_is_explained(collector: Collector) -> None:
     (why,) = [line for line in collector.ready()[1] if line.startswith("class desktop")]
     assert "not shown: fewer than 5" in why
     assert not [f for f in collector.families() if 'class="desktop"' in "".join(f.labels.pieces())]
+
+
+INVENTORY = """
+[[sites]]
+name = "North"
+establishment = "University"
+tariff = 0.20
+[[buildings]]
+name = "B"
+site = "North"
+[[rooms]]
+name = "B305"
+building = "B"
+[[rooms]]
+name = "dc"
+building = "B"
+""" + "".join(
+    f'[[devices]]\nname = "Desk {n}"\nclass = "desktop"\nroom = "B305"\nagent = "gw/pc-{n}"\n' for n in range(5)
+)
+HOURS = 3_600 * SECOND
+
+
+@pytest.fixture
+def campus(tmp_path: Path) -> Iterator[Collector]:
+    """A collector with an inventory, to which a gateway has told an hour of two days ago, of five PCs and a host."""
+    _, secret = zmq.curve_keypair()
+    (tmp_path / "agents.keys").write_text("# nobody yet\n")
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "campus.toml").write_text(INVENTORY)
+    token = make(tmp_path / "tokens.toml", "dsi", "technical")
+    (tmp_path / "token").write_text(token)
+    text = '[link]\nbind = "tcp://127.0.0.1:*"\n[inventory]\nfolder = "inventory"\n[api]\ntokens = "tokens.toml"\n'
+    made = Collector(parse(text, tmp_path / "collector.toml"), secret)
+    names = (*(f"pc-{n}" for n in range(5)), "host")
+    kinds = {name: {"class": "host" if name == "host" else "desktop"} for name in names}
+    now = time.time_ns() // HOURS * HOURS - 48 * HOURS
+    s = Sender("gw", schema=Schema((Group(names, pair("plug")),)), offset=now)
+    rows = [(n, 60.0 * n, [6_000.0 * n, 60.0 * n] * 6) for n in range(1, 61)]
+    frames = [s.hello({"devices": kinds}), s.frame(0, rows)]
+    made._step.take([Message(b"\0r", "gw", data, now + HOURS) for data in frames])
+    made.commit()
+    yield made
+    made.close()
+
+
+def answers(collector: Collector, folder: Path, query: str, role: str) -> list[dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {(folder / 'token').read_text()}"} if role == "technical" else {}
+    with served(create_app(collector, collector.api)) as client:
+        answer = client.get(f"/api/v1/energy?{query}", headers=headers)
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["rows"]
+        return found
+
+
+def test_frames_go_in_and_energy_by_room_with_its_price_comes_out(campus: Collector, tmp_path: Path) -> None:
+    begin = datetime.fromtimestamp(time.time() - 3 * 86_400, UTC).date()
+    for role in ("technical", "public"):
+        rows = answers(campus, tmp_path, f"begin={begin}&grain=month&by=building,room,class", role)
+        found = {(row["building"], row["room"], row["class"]): (row["kwh"], row["eur"]) for row in rows}
+        assert found == {
+            ("B", "B305", "desktop"): (pytest.approx(0.5), pytest.approx(0.1)),
+            ("", "", "host"): (pytest.approx(0.1), None),
+        }, role
+
+
+def test_metrics_count_of_endpoints_what_the_api_shows_to_everybody(campus: Collector, tmp_path: Path) -> None:
+    def shown() -> dict[str, float]:
+        found: dict[str, float] = {}
+        for family in campus.families():
+            for at, piece in enumerate(family.labels.pieces()):
+                if 'class="desktop"' in piece and family.metric.kind == "counter":
+                    found[family.metric.name] = found.get(family.metric.name, 0.0) + float(family.values[at])
+        return found
+
+    assert set(shown().values()) <= {0.0}, "booked, and not read yet"
+    campus._keeper.turn(int(time.time()))
+    campus.commit()
+    (row,) = answers(campus, tmp_path, "begin=2000-01-01&grain=month&by=&class=desktop", "public")
+    assert shown() == {
+        "thinwatt_energy_joules_total": pytest.approx(row["joules"]),
+        "thinwatt_carbon_grams_total": pytest.approx(row["kgco2e"] * 1000),
+        "thinwatt_covered_seconds_total": row["covered_seconds"],
+        "thinwatt_gap_seconds_total": 0.0,
+    }
+    assert row["joules"] == pytest.approx(5 * 360_000)
+
+
+def test_an_inventory_that_breaks_is_told_and_the_last_one_stays(campus: Collector, tmp_path: Path) -> None:
+    (tmp_path / "inventory" / "campus.toml").write_text(INVENTORY + "[[rooms]\n")
+    campus.inventory.look()
+    ready, said = campus.ready()
+    assert ready, "figures are as good as they were"
+    assert any("campus.toml" in line and "last good one stays" in line for line in said)
+    begin = datetime.fromtimestamp(time.time() - 3 * 86_400, UTC).date()
+    rows = answers(campus, tmp_path, f"begin={begin}&grain=month&by=room&class=desktop", "public")
+    assert [row["room"] for row in rows] == ["B305"]

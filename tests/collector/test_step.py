@@ -11,8 +11,8 @@ from tests.invariants.memory_ledger import MemoryLedger
 from tests.invariants.world import Flaky
 from thinwatt_agent import wire
 from thinwatt_agent.wire import Column, Group, Schema
+from thinwatt_collector.allowance import COLUMNS, LEAST_COLUMNS
 from thinwatt_collector.book import Event
-from thinwatt_collector.fleet import COLUMNS, LEAST_COLUMNS
 from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.receive import Message
 

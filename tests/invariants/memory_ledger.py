@@ -13,6 +13,7 @@ import numpy as np
 
 from thinwatt_collector.book import Ints, StreamRow, Totals, Transaction, merged_totals
 from thinwatt_collector.ledger import Dimensions, LedgerError
+from thinwatt_collector.ledger.compaction import Plan
 
 SlotKey = tuple[int, int, int]
 
@@ -81,9 +82,11 @@ class MemoryLedger:
     def _name(self, tables: Tables, t: Transaction) -> None:
         for identity, document in t.schemas:
             tables.schemas.setdefault(identity, document)
+        named = {row[1]: number for number, row in tables.devices.items()} if t.devices else {}
+        labelled = set(tables.labels.values()) if t.labels else set()
         for device in t.devices:
-            named = {row[1]: number for number, row in tables.devices.items()}
-            if named.get(device[1], device[0]) != device[0] or tables.devices.get(device[0], device)[1] != device[1]:
+            other = tables.devices.get(device[0], device)
+            if named.setdefault(device[1], device[0]) != device[0] or other[1] != device[1]:
                 raise LedgerError(f"device {device[0]} is another one")
             tables.devices[device[0]] = device
         for source in t.sources:
@@ -91,9 +94,10 @@ class MemoryLedger:
                 raise LedgerError(f"source {source[0]} is there")
             tables.sources[source[0]] = source
         for number, family, labels in t.labels:
-            if number in tables.labels or (family, labels) in tables.labels.values():
+            if number in tables.labels or (family, labels) in labelled:
                 raise LedgerError(f"label {number} is there")
             tables.labels[number] = (family, labels)
+            labelled.add((family, labels))
         tables.events.extend((e.at, e.kind, e.subject, e.text) for e in t.events)
 
     def _write(self, tables: Tables, t: Transaction) -> Ints:
@@ -159,6 +163,14 @@ class MemoryLedger:
 
     def backup(self, path: str) -> int:
         raise NotImplementedError
+
+    def compact(self, now: float, limit: int, plan: Plan) -> int:
+        """Nothing is ever due."""
+        return 0
+
+    def checkpoint(self) -> bool:
+        """Nothing to write."""
+        return True
 
     def size(self) -> int:
         return 0

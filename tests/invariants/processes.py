@@ -119,6 +119,7 @@ class Collector(Program):
         self.port, self.web = free_port(), free_port()
         self.ledger, self.config, self.state = ledger, site.folder / f"{name}.toml", site.folder / name
         self.url = f"http://127.0.0.1:{self.web}"
+        ledger.parent.mkdir(parents=True, exist_ok=True)
         self.config.write_text(
             f"""
 [collector]
@@ -225,7 +226,9 @@ class Site:
     def collector(self, name: str = "collector", *, ledger: Path | None = None, commit: str = "0.3 s") -> Collector:
         """Return a collector, not started."""
         self.key(name)
-        found = Collector(self, name, ledger or self.folder / f"{name}-ledger" / "ledger.duckdb", commit)
+        file = ledger or self.folder / f"{name}-ledger" / "ledger.duckdb"
+        file.parent.mkdir(exist_ok=True)
+        found = Collector(self, name, file, commit)
         self.programs.append(found)
         return found
 

@@ -262,7 +262,7 @@ def test_two_collectors_with_a_ledger_each(here: Site, seed: int) -> None:
 
 def test_sigterm_commits_answers_and_closes(here: Site) -> None:
     """What a collector had received when it was asked to end is booked, and the agents know."""
-    collector = here.collector(commit="1 h")
+    collector = here.collector(commit="20 s")
     machine = here.machine("one", [(collector.port, "collector")])
     agents = here.agents(machine)
     collector.up()

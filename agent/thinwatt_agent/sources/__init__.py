@@ -11,7 +11,8 @@ where there is nothing to measure now. An ``OSError`` or ``ValueError`` from it 
 other exception is a bug, and turns that source off.
 
 A module says of itself: its docstring's first line (what it reads), ``ABSENT`` (what absence means and what may help)
-and ``OPTIONS`` (the keys of its table in the configuration).
+and ``OPTIONS`` (the keys of its table in the configuration). Where keys must agree with each other it has a function
+``check(options)`` that raises :class:`Unfit`.
 """
 
 from __future__ import annotations
@@ -20,20 +21,45 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from thinwatt_agent.counters import Instant
 
 
+def as_it_is(value: Any, _: Path) -> Any:
+    """Return an option's value, whatever it is."""
+    return value
+
+
+def above_zero(value: Any, _: Path) -> Any:
+    """Return a number that is more than nothing."""
+    if not value > 0:
+        raise ValueError("it is nothing: write more than 0")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A key of a source's table in the configuration: its default, its unit and a comment for people."""
+    """A key of a source's table in the configuration: its default, its unit and a comment for people.
+
+    A value comes to ``read`` as a number of the unit, or as the default's type: ValueError with what to write instead.
+    """
 
     key: str
     default: bool | int | float | str
     comment: str
     unit: str = ""
+    read: Callable[[Any, Path], Any] = as_it_is
+
+
+class Unfit(ValueError):  # noqa: N818 - what an option is beside the others
+    """An option that does not agree with the others; ``key`` is its name, the text says what to write."""
+
+    def __init__(self, key: str, text: str) -> None:
+        super().__init__(text)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +67,9 @@ class Energy:
     """A register that counts energy. ``key`` names it on this machine for ever, ``part`` names it for people.
 
     ``unit`` [J], ``range`` [counts], ``max_power`` and ``wrap_power`` [W]: see :class:`thinwatt_agent.counters.Limits`.
+    A register of the processors says in ``domain`` what it measures (see :mod:`thinwatt_agent.totals`, which then
+    decides whether it counts), and in ``rank`` which of several twins goes first. Where ``total`` is false, ``role``
+    says for people what it lies in or repeats.
     """
 
     key: str
@@ -53,11 +82,14 @@ class Energy:
     total: bool = True
     source: str = ""
     wrap_power: float | None = None
+    domain: str = ""
+    rank: int = 0
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """A reading of power [W], integrated here."""
+    """A reading of power [W], integrated here; ``total`` and ``role`` as of :class:`Energy`."""
 
     key: str
     part: str
@@ -66,6 +98,7 @@ class Power:
     basis: str
     total: bool = True
     source: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,5 +210,13 @@ def options(name: str) -> tuple[Option, ...]:
 
 
 def option(options: Mapping[str, Any], known: Sequence[Option], key: str) -> Any:
-    """Return the value of a key, its default where it isn't given."""
-    return options[key] if key in options else next(o.default for o in known if o.key == key)
+    """Return the value of a key, its default where it isn't given.
+
+    Raises:
+        ValueError: it can't be.
+    """
+    found = next(o for o in known if o.key == key)
+    try:
+        return found.read(options.get(key, found.default), Path())
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from thinwatt_agent.counters import Instant
 from thinwatt_agent.files import File, children, text
-from thinwatt_agent.sources import Option, Power, Read, Values, option
+from thinwatt_agent.sources import Option, Power, Read, Values, above_zero, option
 
 ABSENT = "no system battery below /sys/class/power_supply"
-OPTIONS = (Option("max_power", 300.0, "highest discharge power believed", "W"),)
+OPTIONS = (Option("max_power", 300.0, "highest discharge power believed", "W", above_zero),)
 ON_MAINS: Final = float("nan")
 
 

@@ -12,7 +12,7 @@ name: they migrate.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import cos, floor, sin, tau
@@ -20,22 +20,73 @@ from pathlib import Path
 from typing import Any, Final
 
 from thinwatt_agent.counters import Instant
-from thinwatt_agent.sources import Count, Energy, Gauge, Held, Option, Power, Read, Spec, Values, desktop_specs, option
+from thinwatt_agent.places import choice, shown
+from thinwatt_agent.sources import (
+    Count,
+    Energy,
+    Gauge,
+    Held,
+    Option,
+    Power,
+    Read,
+    Spec,
+    Unfit,
+    Values,
+    desktop_specs,
+    option,
+)
 
 ENABLED = False
 ABSENT = "never: it is made up"
+# Made up, like all of it: CPUs, memory [GiB], idle and peak power [W].
+CLASSES: Final = {
+    "host": (64, 512, 180.0, 420.0),
+    "desktop": (8, 16, 28.0, 110.0),
+    "laptop": (8, 16, 9.0, 45.0),
+    "thin_client": (4, 4, 6.0, 15.0),
+    "monitor": (1, 1, 18.0, 24.0),
+}
+
+
+def _at_most(most: int) -> Callable[[Any, Path], int]:
+    """Return a reader of a whole number from 0 on."""
+
+    def found(value: Any, _: Path) -> int:
+        if not 0 <= value <= most:
+            raise ValueError(f"{shown(value)} can't be: write a number from 0 to {most}")
+        return int(value)
+
+    return found
+
+
+def _pools(value: Any, _: Path) -> str:
+    if not value.replace(",", "").strip():
+        raise ValueError(f"{shown(value)} names no pool: write one name, or several with commas")
+    return str(value)
+
+
 OPTIONS = (
     Option("name", "fake", "what its load curve is drawn from; machines of other names behave otherwise"),
-    Option("class", "desktop", "host, desktop, laptop, thin_client or monitor: sets the keys below that are not given"),
-    Option("meter", "counter", "counter: a wrapping register of energy; gauge: a reading of power"),
-    Option("cpus", 0, "number of CPUs; 0: by class"),
+    Option("class", "desktop", f"{', '.join(CLASSES)}: sets the keys below that are not given", read=choice(*CLASSES)),
+    Option(
+        "meter",
+        "counter",
+        "a counter: a wrapping register of energy; a gauge: a reading of power",
+        read=choice("counter", "gauge"),
+    ),
+    Option("cpus", 0, "number of CPUs; 0: by class", read=_at_most(4096)),
     Option("memory", 0, "memory; 0: by class", "B"),
     Option("idle", 0.0, "power at no load; 0: by class", "W"),
     Option("peak", 0.0, "power at full load; 0: by class", "W"),
-    Option("desktops", 0, "desktops that it carries"),
-    Option("pools", "teaching, staff", "their pools, with commas: desktops take turns"),
-    Option("roaming", 0, "desktops of a pool 'roaming' that are now here and now on the host of the other side"),
-    Option("side", 0, "0 or 1: of the two hosts between which they roam"),
+    Option("desktops", 0, "desktops that it carries", read=_at_most(1000)),
+    Option("pools", "teaching, staff", "their pools, with commas: desktops take turns", read=_pools),
+    Option(
+        "roaming",
+        0,
+        "desktops of a pool 'roaming' that are now here and now on the host of the other side",
+        read=_at_most(1000),
+    ),
+    Option("side", 0, "0 or 1: of the two hosts between which they roam", read=_at_most(1)),
 )
 PERIODS: Final = (86_400.0, 3_600.0, 600.0)
 UNIT: Final = 2.0**-16
@@ -51,14 +102,6 @@ ROAMS: Final = 1_800.0
 ACTIVE: Final = 0.6
 LEFT: Final = 0.15
 """Of a desktop's stay: with somebody at it, and left running."""
-# Made up, like all of it: CPUs, memory [GiB], idle and peak power [W].
-CLASSES: Final = {
-    "host": (64, 512, 180.0, 420.0),
-    "desktop": (8, 16, 28.0, 110.0),
-    "laptop": (8, 16, 9.0, 45.0),
-    "thin_client": (4, 4, 6.0, 15.0),
-    "monitor": (1, 1, 18.0, 24.0),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +143,7 @@ def machine(options: Mapping[str, Any]) -> Machine:
     """Return the machine of these options.
 
     Raises:
-        ValueError: An option can't be; the text says which.
+        ValueError: An option can't be; the text says which. ``Unfit`` where it can't be beside another.
     """
     keys = ("name", "class", "cpus", "memory", "idle", "peak")
     return _machine(*(option(options, OPTIONS, key) for key in keys))
@@ -108,17 +151,21 @@ def machine(options: Mapping[str, Any]) -> Machine:
 
 @lru_cache(maxsize=1024)
 def _machine(name: str, class_: str, cpus: int, memory: int, idle: float, peak: float) -> Machine:
-    if class_ not in CLASSES:
-        raise ValueError(f"fake.class is {class_!r}; one of {', '.join(CLASSES)} is possible")
     usual = CLASSES[class_]
+    key = "idle" if idle else "peak"
     idle, peak = float(idle or usual[2]), float(peak or usual[3])
-    if not 0 < idle <= peak:
-        raise ValueError(f"fake.idle is {idle} W and fake.peak {peak} W: 0 < idle ≤ peak must hold")
+    if not idle <= peak:
+        raise Unfit(key, f"no load draws {idle:g} W and full load {peak:g} W: write an idle that is at most peak")
     draw = [b / 255 for b in hashlib.blake2b(f"thinwatt fake {name}".encode(), digest_size=7).digest()]
     mean = 0.35 + 0.2 * draw[0]
     shares = (0.15 + 0.10 * draw[1], 0.03 + 0.03 * draw[2], 0.01 + 0.02 * draw[3])
     waves = tuple((a, p, tau * d) for a, p, d in zip(shares, PERIODS, draw[4:], strict=True))
     return Machine(int(cpus or usual[0]), int(memory or usual[1] << 30), idle, peak, mean, waves)
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Raise ``Unfit`` where idle and peak can't be of one machine."""
+    machine(options)
 
 
 def describe(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,10 +205,6 @@ def desktops(options: Mapping[str, Any]) -> list[Desktop]:
     count, roaming = (int(option(options, OPTIONS, key)) for key in ("desktops", "roaming"))
     pools = [p for p in (p.strip() for p in option(options, OPTIONS, "pools").split(",")) if p]
     side = option(options, OPTIONS, "side")
-    if count < 0 or roaming < 0 or side not in (0, 1) or not pools:
-        raise ValueError(
-            "fake.desktops and fake.roaming are counts, fake.side is 0 or 1, fake.pools names one at least"
-        )
     name, all_of_it = option(options, OPTIONS, "name"), (1.0 - HYPERVISOR) / max(count + roaming, 1)
     found = []
     for i in range(count):
@@ -177,8 +220,6 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:  # noqa: ARG00
     """Return its meter, and the load that goes with it under the name of the source ``load``."""
     made_up, carried = machine(options), desktops(options)
     meter = option(options, OPTIONS, "meter")
-    if meter not in ("counter", "gauge"):
-        raise ValueError(f"fake.meter is {meter!r}; counter and gauge are possible")
     highest = made_up.peak * 1.25
     energy: Spec = (
         Energy("fake", "wall", UNIT, RANGE, highest, "wall", "measured")

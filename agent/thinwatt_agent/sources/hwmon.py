@@ -1,7 +1,11 @@
 """Power and energy that hardware monitoring chips report: ACPI power meters, GPUs, supply rails of small boards.
 
 An ACPI ``power_meter`` measures the whole machine (scope node, measured); any other chip a component of it. With such
-a meter there, the components are sent and not summed: they lie inside it.
+a meter there, the components are sent and not summed: they lie inside it. Nor is summed what lies inside another
+channel or repeats one, as far as names tell: the package inside its card, outputs inside an input, a rail whose power
+and energy are both shown, a rail that two chips watch. Of those that repeat each other the first that reads counts.
+
+``amd_energy`` is the door to the registers that powercap's packages show; its sockets are their twins (totals.py).
 """
 
 from __future__ import annotations
@@ -10,28 +14,60 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from thinwatt_agent.counters import Instant
-from thinwatt_agent.files import File, children, text
-from thinwatt_agent.sources import Denied, Energy, Option, Power, Read, Values, option
+from thinwatt_agent.files import File, children, text, whole
+from thinwatt_agent.places import shown
+from thinwatt_agent.sources import Denied, Energy, Option, Power, Read, Values, above_zero, option
+
+
+def _expression(value: Any, _: Path) -> Any:
+    try:
+        re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{shown(value)} is no regular expression ({error}): write 'acpitz|coretemp'") from None
+    return value
+
 
 ABSENT = "no chip below /sys/class/hwmon reports power or energy"
 OPTIONS = (
-    Option("max_power", 2000.0, "highest power believed of any sensor", "W"),
-    Option("exclude", "", "chips to leave out: a regular expression on the name, as in /sys/class/hwmon/hwmon0/name"),
+    Option("max_power", 2000.0, "highest power believed of any sensor", "W", above_zero),
+    Option(
+        "exclude",
+        "",
+        "chips to leave out: a regular expression on the name, as in /sys/class/hwmon/hwmon0/name",
+        read=_expression,
+    ),
 )
 # The kernel's Documentation/hwmon/sysfs-interface: power in µW, energy in µJ.
 SENSOR: Final = re.compile(r"(power\d+)_(?:input|average)|(energy\d+)_input")
 MICRO: Final = 1e-6
+AMD: Final = "amd_energy"
+SOCKET: Final = re.compile(r"Esocket(\d+)")
+# The kernel's Documentation/hwmon/*.rst and ABI/testing/sysfs-driver-intel-{xe,i915}-hwmon say what holds what: channel
+# 1 of xe is the card and 2 its package, i915 has a chip for the card and one for each tile (i915_gt0); corsair-psu's
+# total is that of its rails, ibmpowernv's System that of the machine's parts, and a PMBus input feeds its outputs.
+XE: Final = "xe"
+GPUS: Final = ("amdgpu", "i915", "nouveau", "radeon", XE)
+INSIDE: Final = (
+    (re.compile("card"), re.compile("pkg")),
+    (re.compile("power total"), re.compile("power .*")),
+    (re.compile("System"), re.compile("(?!System).*")),
+    (re.compile(r"pin\d*"), re.compile(r"pout\d+")),
+)
+GENERIC: Final = re.compile(r"p(in|out)\d*|power .*")
+"""Labels that every power supply has: two of them are two supplies."""
+PCI: Final = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 REMEDY: Final = (
     "ls -l /sys/class/hwmon/*/power* /sys/class/hwmon/*/energy* shows whose files they are; energy counters of CPUs "
     "are for root only on purpose (CVE-2020-8694): give the agent's service AmbientCapabilities=CAP_DAC_READ_SEARCH"
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sensor:
     """One channel of a chip."""
 
@@ -45,34 +81,44 @@ class Sensor:
         """Whether it measures the whole machine."""
         return self.chip in ("power_meter", "acpi_power_meter")
 
+    @cached_property
+    def named(self) -> str:
+        """What the driver, or the board's description, calls the channel; "" for nothing."""
+        return text(self.folder / f"{self.channel}_label")
+
     @property
     def label(self) -> str:
-        """What the driver calls the channel, else the channel."""
-        return text(self.folder / f"{self.channel}_label") or self.channel
+        """What the channel is called, else the channel."""
+        return self.named or self.channel
+
+    @property
+    def number(self) -> str:
+        """Of the channel: power1 and energy1 are the same rail."""
+        return re.sub(r"\D", "", self.channel)
+
+    @property
+    def energy(self) -> bool:
+        """Whether it is a register of energy, else a reading of power."""
+        return self.channel.startswith("energy")
 
 
 def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
     """Return the power readings and energy counters of all chips."""
-    exclude = _pattern(str(option(options, OPTIONS, "exclude")))
+    exclude = re.compile(str(option(options, OPTIONS, "exclude")) or r"(?!)")
     sensors = [s for s in _sensors(root / "sys/class/hwmon") if not exclude.search(s.chip)]
     if not sensors:
         return None
     files = [File(s.folder / s.file) for s in sensors]
-    if all(_denied(file) for file in files):
+    firsts = [_first(file) for file in files]
+    if all(isinstance(first, PermissionError) for first in firsts):
         raise Denied("the sensors below /sys/class/hwmon are not readable", REMEDY)
-    specs = _specs(sensors, float(option(options, OPTIONS, "max_power")))
+    reads = [isinstance(first, int) for first in firsts]
+    specs = _specs(sensors, reads, float(option(options, OPTIONS, "max_power")))
 
     def read(_: Instant) -> Values:
         return [_value(sensor, file) for sensor, file in zip(sensors, files, strict=True)]
 
     return Read(specs, read)
-
-
-def _pattern(exclude: str) -> re.Pattern[str]:
-    try:
-        return re.compile(exclude or r"(?!)")
-    except re.error as error:
-        raise ValueError(f"hwmon.exclude is {exclude!r}, no regular expression: {error}") from None
 
 
 def _sensors(place: Path) -> list[Sensor]:
@@ -92,31 +138,76 @@ def _sensors(place: Path) -> list[Sensor]:
     return sensors
 
 
-def _denied(file: File) -> bool:
+def _first(file: File) -> int | OSError | None:
     try:
-        file.read()
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return False
+        return whole(file.read())
+    except OSError as error:
+        return error
 
 
-def _specs(sensors: list[Sensor], highest: float) -> tuple[Energy | Power, ...]:
-    names = [f"{s.chip}/{s.label}" for s in sensors]
-    times = Counter(names)
-    node = any(s.node for s in sensors)
+def _specs(sensors: list[Sensor], reads: list[bool], highest: float) -> tuple[Energy | Power, ...]:
+    parts = _parts(sensors)
+    roles = _roles(sensors, reads, parts)
     specs: list[Energy | Power] = []
-    for sensor, name in zip(sensors, names, strict=True):
-        part = name if times[name] == 1 else f"{name} ({_device(sensor.folder)})"
+    for sensor, part, role in zip(sensors, parts, roles, strict=True):
         scope, basis = ("node", "measured") if sensor.node else ("component", "modelled")
         key = f"{_device(sensor.folder)} {sensor.chip} {sensor.channel}"
-        total = sensor.node or not node
-        if sensor.channel.startswith("power"):
-            specs.append(Power(key, part, highest, scope, basis, total))
+        socket = SOCKET.fullmatch(sensor.label) if sensor.chip == AMD else None
+        if socket and sensor.energy:
+            domain = f"package-{socket[1]}"
+            specs.append(Energy(key, part, MICRO, None, highest, scope, basis, total=False, domain=domain, rank=2))
+        elif sensor.energy:
+            specs.append(Energy(key, part, MICRO, None, highest, scope, basis, not role, role=role))
         else:
-            specs.append(Energy(key, part, MICRO, None, highest, scope, basis, total))
+            specs.append(Power(key, part, highest, scope, basis, not role, role=role))
     return tuple(specs)
+
+
+def _parts(sensors: list[Sensor]) -> list[str]:
+    """Name each sensor by chip and label; with its channel and its device where that is not one alone."""
+    here = Counter((s.folder, s.label) for s in sensors)
+    names = [f"{s.chip}/{s.label}" + (f" {s.channel}" if here[s.folder, s.label] > 1 else "") for s in sensors]
+    times = Counter(names)
+    return [n if times[n] == 1 else f"{n} ({_device(s.folder)})" for s, n in zip(sensors, names, strict=True)]
+
+
+def _roles(sensors: list[Sensor], reads: list[bool], parts: list[str]) -> list[str]:
+    """Return of each sensor what it lies inside or repeats, "" for one that counts."""
+    roles: list[str] = []
+    order = sorted(range(len(sensors)), key=lambda i: not reads[i])
+    for i, sensor in enumerate(sensors):
+        before = order[: order.index(i)]
+        around = next((k for k, o in enumerate(sensors) if (reads[k] or not reads[i]) and _holds(o, sensor)), None)
+        twin = next((k for k in sorted(before) if _same_rail(sensors[k], sensor)), None)
+        if around is not None:
+            roles.append(f"inside {parts[around]}")
+        elif sensor.chip == AMD and not SOCKET.fullmatch(sensor.label):
+            roles.append("inside its socket")
+        else:
+            roles.append("" if twin is None else f"the same as {parts[twin]}")
+    return roles
+
+
+def _holds(outer: Sensor, inner: Sensor) -> bool:
+    """Whether a channel holds another: the machine all components, a card its package, an input its outputs."""
+    if outer is inner or outer.node or inner.node:
+        return outer.node and not inner.node
+    if outer.folder == inner.folder:
+        return any(o.fullmatch(outer.label) and i.fullmatch(inner.label) for o, i in INSIDE) or (
+            outer.chip == XE and outer.channel[-1:] == "1" != inner.channel[-1:]
+        )
+    tiles = _device(outer.folder) == _device(inner.folder) and inner.chip.startswith(outer.chip + "_")
+    return tiles and (outer.folder / "device").exists()
+
+
+def _same_rail(a: Sensor, b: Sensor) -> bool:
+    """Whether two channels show one rail: its power and its energy, or two chips that a board names alike."""
+    if a.folder == b.folder:
+        return a.number == b.number or (a.named != "" and a.label == b.label)
+    if a.node or b.node or not a.named or a.label != b.label:
+        return False
+    boards = not (PCI.fullmatch(_device(a.folder)) or PCI.fullmatch(_device(b.folder)))
+    return boards and not (a.chip in GPUS or b.chip in GPUS or GENERIC.fullmatch(a.label))
 
 
 def _device(folder: Path) -> str:
@@ -128,6 +219,6 @@ def _device(folder: Path) -> str:
 def _value(sensor: Sensor, file: File) -> float | None:
     """Return W or µJ; a machine that runs does not draw 0 W as a whole: that is a meter which is off."""
     found = file.integer()
-    if found is None or sensor.channel.startswith("energy"):
+    if found is None or sensor.energy:
         return found
     return None if sensor.node and found == 0 else found * MICRO

@@ -2,7 +2,12 @@
 
 The zones overlap (METHOD §1): psys ⊇ package ⊇ core and uncore, dram stands beside its package and inside psys, an
 ``intel-rapl-mmio`` zone reads the same package as its MSR twin, and on some AMD processors every die shows the one
-counter of its socket. All are sent; those inside or beside another that says the same have ``total`` false.
+counter of its socket. All are sent, each as its own counter; what counts in the total is decided at every tick
+(``totals.py``), by what a zone calls itself: ``intel-rapl:1`` may be another zone after its driver was loaded again,
+so with every reading the zone's name is read too.
+
+A control type or zone whose ``enabled`` is 0 does not enforce its power limits; it counts energy all the same
+(Documentation/power/powercap/powercap.rst). If its counter stands still it does not count, like any other that does.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +27,8 @@ ABSENT = "no powercap zone with energy_uj: a virtual machine, or a kernel module
 OPTIONS = (Option("max_power", 0.0, "highest power believed of any zone; 0: from the zone's own limits", "W"),)
 PLACES: Final = ("sys/class/powercap", "sys/devices/virtual/powercap")
 ZONE: Final = re.compile(r"[\w-]*rapl[\w-]*(:\d+)+")
+PLATFORM: Final = re.compile(r"psys(-\d+)?")
+SOCKET: Final = re.compile(r"package-\d+(-die-\d+)?")
 MICROJOULE: Final = 1e-6
 
 # Highest believed power of a zone that states no limit [W], and how far above its stated long-term limit it may go for
@@ -52,11 +59,17 @@ BY_HAND: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A powercap zone: its folder, the folder's name (``intel-rapl:0:1``) and the name that the hardware gives it."""
+    """A powercap zone: its folder, its name as the hardware gives it, and the zone that it lies in."""
 
     path: Path
     id: str
     name: str
+    outer: Zone | None = None
+
+    @property
+    def parent(self) -> str:
+        """The name of the zone that it lies in, "" for one at the top, "?" for one without a name."""
+        return self.outer.name or "?" if self.outer else ""
 
     @property
     def kind(self) -> str:
@@ -64,34 +77,105 @@ class Zone:
         return next((k for k in ("psys", "uncore", "core", "dram") if self.name.startswith(k)), "package")
 
     @property
-    def parent(self) -> str:
-        """The id of the zone that this one lies in, "" for one at the top."""
-        return self.id.rpartition(":")[0] if self.id.count(":") > 1 else ""
-
-    @property
     def mmio(self) -> bool:
         """Whether it is read through memory-mapped registers, beside the MSR zone of the same name."""
         return "mmio" in self.id
 
+    @property
+    def key(self) -> str:
+        """Its control type and its name within the zones around it; a zone without a name has its id only."""
+        named = f"{self.parent}/{self.name}" if self.parent else self.name
+        return f"{self.id.partition(':')[0]} {named}" if self.name else self.id
+
+    @property
+    def domain(self) -> str:
+        """What it measures, as totals.py has it; "" for a zone that doesn't say, or lies in one that doesn't."""
+        if PLATFORM.fullmatch(self.name) or (SOCKET.fullmatch(self.name) and not self.parent):
+            return self.name
+        return f"{self.parent}/{self.name}" if self.name and SOCKET.fullmatch(self.parent) else ""
+
+
+class Register:
+    """A zone's counter, read with the names that say whose it is: its own, and that of the zone around it."""
+
+    __slots__ = ("_energy", "_names")
+
+    def __init__(self, zone: Zone, names: dict[Path, File]) -> None:
+        self._energy = File(zone.path / "energy_uj")
+        self._names = [
+            (names.setdefault(z.path, File(z.path / "name")), z.name.encode())
+            for z in (zone, zone.outer)
+            if z and z.name
+        ]
+
+    def first(self) -> int | OSError | None:
+        """Return the first reading [µJ], or why there is none."""
+        try:
+            return whole(self._energy.read())
+        except OSError as error:
+            return error
+
+    def read(self) -> tuple[int | None, bool]:
+        """Return the reading [µJ] and whether another zone stands here now."""
+        for file, name in self._names:
+            if self._named(file) != name:
+                file.close()
+                return None, True
+        return self._energy.integer(), False
+
+    @staticmethod
+    def _named(file: File) -> bytes:
+        try:
+            return file.read().strip()
+        except OSError:
+            return b""
+
 
 def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
     """Return the energy counters of all zones, each once, whatever path leads to it."""
-    found = [zone for place in PLACES for zone in _zones(root / place)]
-    zones = sorted({zone.id: zone for zone in reversed(found)}.values(), key=lambda z: (z.mmio, natural(z.id)))
+    zones = _scan(root)
     if not zones:
         return None
-    files = [File(zone.path / "energy_uj") for zone in zones]
-    readings = [_first(file) for file in files]
-    if all(isinstance(reading, PermissionError) for reading in readings):
+    names: dict[Path, File] = {}
+    registers = {key: Register(zone, names) for key, zone in zones.items()}
+    firsts = {key: register.first() for key, register in registers.items()}
+    if all(isinstance(first, PermissionError) for first in firsts.values()):
         raise Denied("energy_uj is for root only since CVE-2020-8694, and stays so for other users", REMEDY, BY_HAND)
-    values = [r if isinstance(r, int) else None for r in readings]
-    stated = float(option(options, OPTIONS, "max_power"))
-    specs = _specs(zones, values, stated)
+    specs = _specs(zones, firsts, float(option(options, OPTIONS, "max_power")))
+    lost: set[str] = set()
 
     def read(_: Instant) -> Values:
-        return [file.integer() for file in files]
+        found = {key: register.read() for key, register in registers.items()}
+        moved = {key for key, (_, elsewhere) in found.items() if elsewhere}
+        if moved - lost:
+            there = _scan(root)
+            for key in moved & there.keys():
+                registers[key] = Register(there[key], names)
+                found[key] = registers[key].read()
+            lost.update(moved - there.keys())
+        return [value for value, _ in found.values()]
 
     return Read(specs, read)
+
+
+def _scan(root: Path) -> dict[str, Zone]:
+    """Return all zones by their key: MSR before MMIO, in the order of their numbers."""
+    found = {zone.id: zone for place in reversed(PLACES) for zone in _zones(root / place)}
+    zones: dict[str, Zone] = {}
+    for zone in sorted(_placed(found), key=lambda z: (z.mmio, natural(z.id))):
+        key, n = zone.key, 1
+        while key in zones:
+            n += 1
+            key = f"{zone.key} {n}"
+        zones[key] = zone
+    return zones
+
+
+def _placed(found: Mapping[str, Zone]) -> Iterator[Zone]:
+    """Yield the zones with the zone that each lies in; an id says which: intel-rapl:0:1 lies in intel-rapl:0."""
+    for zone in found.values():
+        around = found.get(zone.id.rpartition(":")[0]) if zone.id.count(":") > 1 else None
+        yield replace(zone, outer=around)
 
 
 def _zones(place: Path, parent: str = "") -> Iterator[Zone]:
@@ -100,45 +184,59 @@ def _zones(place: Path, parent: str = "") -> Iterator[Zone]:
         path = place / name
         if ZONE.fullmatch(name) and name.startswith(parent):
             if (path / "energy_uj").exists() or (path / "name").exists():
-                yield Zone(path, name, text(path / "name") or name)
+                yield Zone(path, name, text(path / "name"))
             yield from _zones(path, name + ":")
         elif not parent and place.name == "powercap" and "rapl" in name:
             yield from _zones(path)
 
 
-def _first(file: File) -> int | OSError | None:
-    try:
-        return whole(file.read())
-    except OSError as error:
-        return error
-
-
-def _specs(zones: list[Zone], values: list[int | None], stated: float) -> tuple[Energy, ...]:
-    parts = _parts(zones)
-    inside = _inside(zones, dict(zip((z.id for z in zones), values, strict=True)))
+def _specs(zones: Mapping[str, Zone], firsts: Mapping[str, object], stated: float) -> tuple[Energy, ...]:
+    domains = _domains(zones)
     return tuple(
         Energy(
-            key=f"{zone.id} {zone.name}",
+            key=key,
             part=part,
             unit=MICROJOULE,
-            range=number(zone.path / "max_energy_range_uj") or None,
+            range=_range(zone, firsts[key]),
             max_power=stated or max_power(zone),
             scope="component",
             basis="modelled",
-            total=zone.id not in inside,
+            total=False,
             wrap_power=None if stated else wrap_power(zone),
+            domain=domains[key],
+            rank=int(zone.mmio),
+            role="" if domains[key] else "left out: a zone that doesn't say what it measures",
         )
-        for zone, part in zip(zones, parts, strict=True)
+        for (key, zone), part in zip(zones.items(), _parts(list(zones.values())), strict=True)
     )
+
+
+def _range(zone: Zone, first: object) -> int | None:
+    """Return where the register turns over [µJ]; None where it doesn't say, or shows more than it says."""
+    stated = number(zone.path / "max_energy_range_uj")
+    return stated if stated and stated >= max(first if isinstance(first, int) else 0, 1) else None
+
+
+def _domains(zones: Mapping[str, Zone]) -> dict[str, str]:
+    """Return what each zone measures; several of one name in one control type are the dies of a socket."""
+    times = Counter((zone.mmio, zone.domain) for zone in zones.values())
+    seen: Counter[tuple[bool, str]] = Counter()
+    domains: dict[str, str] = {}
+    for key, zone in zones.items():
+        this = (zone.mmio, zone.domain)
+        found = re.fullmatch(r"(package-\d+)(/.*)?", zone.domain) if times[this] > 1 else None
+        domains[key] = f"{found[1]}-die-{seen[this]}{found[2] or ''}" if found else zone.domain
+        seen[this] += 1
+    return domains
 
 
 def _parts(zones: list[Zone]) -> list[str]:
     """Name each zone as the hardware does, with its package in front where several have that name."""
-    names = {zone.id: zone.name for zone in zones}
     times = Counter(zone.name for zone in zones if not zone.mmio)
     parts: list[str] = []
     for zone in zones:
-        part = f"{names[zone.parent]}/{zone.name}" if times[zone.name] > 1 and zone.parent in names else zone.name
+        name = zone.name or zone.id
+        part = f"{zone.parent}/{name}" if times[zone.name] > 1 and zone.parent else name
         part += "-mmio" if zone.mmio else ""
         parts.append(f"{part} ({zone.id})" if part in parts else part)
     return parts
@@ -171,47 +269,3 @@ def _constraint(zone: Zone, n: int) -> float:
     files = (f"constraint_{n}_max_power_uw", f"constraint_{n}_power_limit_uw")
     watts = ((number(zone.path / file) or 0) * 1e-6 for file in files)
     return max((w for w in watts if 0 < w < NO_LIMIT), default=0.0)
-
-
-def _inside(zones: list[Zone], values: Mapping[str, int | None]) -> set[str]:
-    """Return the ids of the zones that another one contains or repeats.
-
-    What can't be read gives way to what can. A psys that reads 0 is not wired up. The choice holds until the agent
-    starts again: a change on the way could count an interval twice.
-    """
-    readable = {z.id for z in zones if values[z.id] is not None}
-    msr = {z.name for z in zones if not z.mmio and z.id in readable}
-    mmio = {z.name for z in zones if z.mmio and z.id in readable} - msr
-    twins = {z.id for z in zones if (z.name in mmio) is not z.mmio and z.name in _both(zones)}
-    packages = any(z.kind == "package" and z.id in readable for z in zones)
-    platform = [values[z.id] for z in zones if z.kind == "psys" and not z.mmio]
-    psys = any(value or (value is None and not packages) for value in platform)
-    inside = {z.id for z in zones if z.kind in ("core", "uncore") or (z.kind == "psys") is not psys} | twins
-    return inside | _mirrored([z for z in zones if z.id not in inside and z.kind == "package"], values)
-
-
-def _both(zones: list[Zone]) -> set[str]:
-    """Return the names that stand for a model-specific register and for memory-mapped input and output."""
-    return {z.name for z in zones if z.mmio} & {z.name for z in zones if not z.mmio}
-
-
-def _mirrored(packages: list[Zone], values: Mapping[str, int | None]) -> set[str]:
-    """Return the ids of the dies that show the counter of a die before them in the same package."""
-    mirrored: set[str] = set()
-    for i, die in enumerate(packages):
-        others = (o for o in packages[:i] if o.id not in mirrored and _package(o) == _package(die))
-        if any(_same(values[o.id], values[die.id], max_power(die)) for o in others):
-            mirrored.add(die.id)
-    return mirrored
-
-
-def _package(zone: Zone) -> str:
-    found = re.match(r"package-\d+", zone.name)
-    return found[0] if found else zone.id
-
-
-def _same(a: int | None, b: int | None, watts: float) -> bool:
-    """Whether two counters [µJ] read one after the other are one: closer than 0.1 s of full power, and than 0.1 %."""
-    if a is None or b is None:
-        return False
-    return abs(a - b) <= min(watts * 0.1 / MICROJOULE, max(a, b) / 1000)

@@ -20,17 +20,25 @@ from math import isnan
 from pathlib import Path
 from typing import Any, Final
 
+from thinwatt_agent import places
 from thinwatt_agent.counters import Instant
 from thinwatt_agent.files import LARGEST, children
-from thinwatt_agent.sources import Count, Denied, Energy, Gauge, Option, Power, Read, Spec, Values, option
+from thinwatt_agent.sources import Count, Denied, Energy, Gauge, Option, Power, Read, Spec, Values, above_zero, option
 
 log = logging.getLogger(__name__)
 
+
+def _folder(value: Any, folder: Path) -> Any:
+    if not places.text(value, folder).startswith("/"):
+        raise ValueError(f"{places.shown(value)} is no whole path: write one that starts with /")
+    return value
+
+
 ABSENT = "no *.prom file in its folder"
 OPTIONS = (
-    Option("folder", "/var/lib/thinwatt/textfile", "where the *.prom files are"),
-    Option("max_age", 300.0, "a file older than this is a failed reading", "s"),
-    Option("max_power", 100_000.0, "highest power believed of any series", "W"),
+    Option("folder", "/var/lib/thinwatt/textfile", "where the *.prom files are", read=_folder),
+    Option("max_age", 300.0, "a file older than this is a failed reading", "s", above_zero),
+    Option("max_power", 100_000.0, "highest power believed of any series", "W", above_zero),
 )
 REMEDY: Final = "sudo chmod a+rx {folder} && sudo chmod a+r {folder}/*.prom"
 MOST_SERIES: Final = 500

@@ -78,7 +78,11 @@ def make_campus(folder: Path, months: int) -> None:
     Raises:
         SystemExit: the folder is that of an older demonstration.
     """
-    about, ledger, inventory = folder / "campus.json", folder / "collector" / "ledger.duckdb", folder / "inventory"
+    about, ledger, inventory = (
+        folder / "campus.json",
+        folder / "collector" / "ledger.duckdb",
+        folder / machines.INVENTORY,
+    )
     if ledger.exists() and not about.exists():
         raise SystemExit(f"{ledger} is of an older demonstration: make clean removes it")
     if not ledger.exists():

@@ -8,6 +8,8 @@ from typing import Final
 THIS_MACHINE: Final = "this-machine"
 INTERVAL: Final = "2 s"
 FRAME: Final = "10 s"
+INVENTORY: Final = "inventory"
+"""The folder of the campus's inventory, beside the configuration."""
 
 
 def collector_toml(agents_port: int, web_port: int) -> str:
@@ -31,6 +33,9 @@ listen = "127.0.0.1:{web_port}"
 [metrics]
 per_device = "all"
 stale_after = "2 min"
+
+[inventory]
+folder = "{INVENTORY}"
 
 [log]
 level = "warning"

@@ -1,7 +1,9 @@
 """Yearly factors from a table: the record method of France, ADEME's mean consumption mix.
 
 A slot takes the factor of the year in which it lies, by the clocks of the zone. A year without a factor takes the
-latest one published and is flagged: when its own appears, the carbon is restated.
+latest one published and is flagged: when its own appears, the carbon is restated. A factor that its publisher corrects
+gets one more row, of the same year and with its own day of publication; the old row stays, so that what was reported
+with it can be had again (``as_of``).
 
 The figure is of the whole life cycle, location-based, at the consumer: fuel upstream, plants and losses are in it, so
 nothing is added to it.
@@ -18,13 +20,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from thinwatt_collector.data import DataError, Row, rows
-from thinwatt_collector.factors import Factor, FactorError
+from thinwatt_collector.factors import Factor, FactorError, Kind, check
+from thinwatt_collector.factors.grid import publishers
 from thinwatt_collector.models.energy import SLOT_SECONDS
 from thinwatt_collector.units import Flags, GramsPerJoule, Slots
 
+NAME: Final = "table"
+KINDS: Final[tuple[Kind, ...]] = ("record",)
 METHOD: Final = "ademe_acv_annual"
 COLUMNS: Final = ("zone", "timezone", "method", "year", "factor", "version", "published")
-OPTIONS: Final = ("zone", "method", "file", "fallback_zone")
+OPTIONS: Final = ("zone", "method", "file", "fallback_zone", "as_of", "kind")
 
 
 def load(options: Mapping[str, Any]) -> YearlyTable:
@@ -33,7 +38,7 @@ def load(options: Mapping[str, Any]) -> YearlyTable:
     Args:
         options: ``zone`` ("FR"), ``method`` ("ademe_acv_annual"), ``file``: a table with the columns of
             data/electricity.csv to use in its place, ``fallback_zone``: whose factors to take, all of them flagged,
-            when the table has none of ``zone``.
+            when the table has none of ``zone``; ``as_of``: a day; factors published later are left out.
 
     Raises:
         FactorError: an option or a zone that is not known, or a table that cannot be used.
@@ -45,13 +50,13 @@ def load(options: Mapping[str, Any]) -> YearlyTable:
     >>> round(float(intensity[0]) * 3.6e6, 6), bool(fallback[0]), france.factor_of(noon).version
     (46.1, False, 'Base Empreinte 2025, smoothed 2022–2025')
     """
-    unknown = sorted(set(options) - set(OPTIONS))
-    if unknown:
-        raise FactorError(f"factors.table: unknown option {unknown[0]!r}; there are {', '.join(OPTIONS)}")
+    check(NAME, options, OPTIONS)
     zone, method = str(options.get("zone", "FR")), str(options.get("method", METHOD))
     path = Path(options["file"]) if options.get("file") else None
+    as_of = publishers.day(NAME, options, "as_of")
     try:
         table = [r for r in rows("electricity", COLUMNS, "g/J", path) if r.of["method"] == method]
+        table = [r for r in table if as_of is None or _published(r) <= as_of]
     except DataError as error:
         raise FactorError(f"factors.table: {error}") from error
     taken = [r for r in table if r.of["zone"] == zone]
@@ -60,6 +65,7 @@ def load(options: Mapping[str, Any]) -> YearlyTable:
         taken = [r for r in table if r.of["zone"] == instead]
     if not taken:
         known = ", ".join(sorted({r.of["zone"] for r in table})) or "none"
+        known += f" on {options['as_of']}" if as_of is not None else ""
         raise FactorError(
             f"factors.table: no factor of zone {instead or zone!r} by {method}; zones with one: {known}. Set zone, or "
             "fallback_zone to one of these (every figure is then flagged as a fallback), or file to a table of your own"
@@ -73,20 +79,25 @@ class YearlyTable:
     Args:
         zone: that was asked for.
         method: label of the figures.
-        table: one row a year, of one zone; if it is another zone, every answer is a fallback.
+        table: of one zone; if it is another zone, every answer is a fallback. Of several rows of a year the one that
+            was published last counts.
     """
+
+    kind: Kind = "record"
 
     def __init__(self, zone: str, method: str, table: Sequence[Row]) -> None:
         self.zone, self.method = zone, method
         self.factor_zone = table[0].of["zone"]
         self._zone_is_fallback = self.factor_zone != zone
-        by_year = {_year(row): row for row in table}
-        if len(by_year) != len(table):
+        by_year = {_year(row): row for row in sorted(table, key=_published)}
+        if len({(_year(row), _published(row)) for row in table}) != len(table):
             raise FactorError(
-                f"factors.table: zone {self.factor_zone} has two factors of one year, at {table[0].place}"
+                f"factors.table: zone {self.factor_zone} has two factors of one year, published on one day, at "
+                f"{table[0].place}"
             )
         years = sorted(by_year)
         self.factors = tuple(_factor(by_year[y]) for y in years)
+        self.vintage = max(f.published for f in self.factors)
         first, last = years[0], years[-1]
         # One entry a year from the one before the first to the one after the last, which stand for all beyond.
         known = [by_year.get(y) for y in range(first - 1, last + 2)]
@@ -128,6 +139,13 @@ def _year(row: Row) -> int:
     if not 1900 <= year <= 2200:
         raise FactorError(f"factors.table: {row.place}: year {year} lies outside 1900 to 2200")
     return year
+
+
+def _published(row: Row) -> int:
+    try:
+        return int(datetime.fromisoformat(row.of["published"]).replace(tzinfo=UTC).timestamp())
+    except ValueError:
+        raise FactorError(f"factors.table: {row.place}: published {row.of['published']!r} is no day") from None
 
 
 def _clock(row: Row) -> ZoneInfo:

@@ -107,14 +107,14 @@ def _inventory(folder: Path) -> tuple[Inventory, list[Problem]]:
 
 
 def _estimate(options: argparse.Namespace) -> int:
-    from thinwatt_collector.inventory.campus import campus
+    from thinwatt_collector.inventory.campus import Fleet
     from thinwatt_collector.inventory.check import whole
     from thinwatt_collector.inventory.page import counted, document, page
 
     day = _day(options)
     inventory, problems = _inventory(options.folder)
     errors = _errors([*problems, *whole(inventory, day)])
-    found = campus(inventory, day)
+    found = Fleet(inventory, day)
     if options.json:
         _say(json.dumps({**document(found), "errors": errors}, ensure_ascii=False, indent=1))
         return 0

@@ -18,7 +18,11 @@ from thinwatt_collector.units import Ratio, Watts
 
 QUANTITIES: Final = MappingProxyType(
     dict.fromkeys(
-        ("active", "idle", "sleep", "on", "load", "each", "room", "fault", "declared", "default_common", "pue"), "1"
+        (
+            *("active", "idle", "sleep", "on", "load"),
+            *("each", "room", "season", "own_season", "fault", "declared", "default_common", "pue"),
+        ),
+        "1",
     )
 )
 

@@ -101,6 +101,12 @@ def choice(*known: str) -> Callable[[Any], str]:
     return read
 
 
+def agent(cell: Any) -> str:
+    """Return yes, planned or none, or the name in the ledger of what a gateway speaks for: ``gateway/device``."""
+    found = str(cell).strip()
+    return found if re.fullmatch(r"[^\s/]+/\S(.*\S)?", found) else choice(*AGENT)(cell)
+
+
 _NAME: Final = Column(text, "'B305'", "its name, once in this table", needed=True)
 _DATES: Final = {
     "valid_from": Column(day, "2025-01-31", "first day on which this line holds; empty: always did"),
@@ -114,7 +120,7 @@ _TARIFF: Final = {
 _LIFE: Final = {
     "purchased": Column(day, "2023-09-01", "day of purchase; it counts from then on"),
     "retired": Column(day, "2026-06-30", "first day on which it was there no more"),
-    "agent": Column(choice(*AGENT), "none", "yes, planned, or none: no agent by design, which is no gap"),
+    "agent": Column(agent, "none", "yes, planned, or none: no agent by design, which is no gap; or gateway/device"),
 }
 
 

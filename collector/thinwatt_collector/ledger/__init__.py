@@ -12,6 +12,8 @@ from thinwatt_collector.book import Ints, StreamRow, Transaction
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from thinwatt_collector.ledger.compaction import Plan
+
 
 class LedgerError(Exception):
     """The ledger did not take a transaction, or nobody knows whether it did; ``str()`` says what to do."""
@@ -47,6 +49,12 @@ class Ledger(Protocol):
 
     def forget_streams(self, before: int) -> None:
         """Delete the rows of streams last seen before ``before`` [UTC ns]."""
+
+    def compact(self, now: float, limit: int, plan: Plan) -> int:
+        """Do a piece of the compaction that is due at ``now`` [UTC s]; return how many rows it took, 0: none is due."""
+
+    def checkpoint(self) -> bool:
+        """Write a log that has grown too long into the file; return whether there is none left that is too long."""
 
     def backup(self, path: str) -> int:
         """Write a whole, consistent copy to ``path`` and return its size in bytes."""

@@ -7,7 +7,7 @@ belongs to. Hours are of UTC and add up to whatever is asked; days are of one zo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +27,9 @@ SUMS: Final = (
 GRAINS: Final = {"kept_slot": "slot", "hour_slot": "hour", "day_slot": "day"}
 
 
+Groups = tuple[Sequence[int], Sequence[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """When what is folded and forgotten.
@@ -37,7 +40,8 @@ class Plan:
         keep_slots: how long the slots of an hour stay beside it [s].
         keep_endpoints: how long an endpoint stands for itself (law 7) [s].
         dimension: what endpoints are folded by.
-        groups: label of each device in that dimension; a device without one is folded into its class.
+        groups: from a time on the day that is folded, UTC [s], to numbers of devices and the label of each in that
+            dimension; a device without one is folded into its class.
     """
 
     zone: str = "Europe/Paris"
@@ -45,7 +49,7 @@ class Plan:
     keep_slots: int = 400 * DAY
     keep_endpoints: int = 30 * DAY
     dimension: str = "class"
-    groups: tuple[Sequence[int], Sequence[str]] = ((), ())
+    groups: Callable[[int], Groups] = lambda _: ((), ())
 
 
 def compact(connection: duckdb.DuckDBPyConnection, now: float, limit: int = 200_000, plan: Plan | None = None) -> int:
@@ -183,7 +187,7 @@ class _Work:
         if not rows:
             return 0
         ((day, past),) = rows
-        self._groups()
+        self._groups(day * HOUR)
         found = self._rows(
             """SELECT hour, count(*) FROM hour_slot JOIN fold ON id = device WHERE hour >= ? AND hour < ?
             GROUP BY hour ORDER BY hour""",
@@ -203,9 +207,9 @@ class _Work:
         self._do("DROP TABLE fold")
         return count
 
-    def _groups(self) -> None:
+    def _groups(self, time: int) -> None:
         """Make the relation ``fold`` from an endpoint to the group that stands for it; new groups get their number."""
-        ids, labels = self.plan.groups
+        ids, labels = self.plan.groups(time)
         label = np.empty(len(labels), object)
         label[:] = list(labels)
         self.connection.register("grouped", {"device": np.asarray(ids, np.int64), "label": label})

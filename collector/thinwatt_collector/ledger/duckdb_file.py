@@ -20,10 +20,13 @@ from numpy.typing import NDArray
 
 from thinwatt_collector import book
 from thinwatt_collector.book import Energy, Ints, Moves, StreamRow, StreamRows, Transaction, objects
-from thinwatt_collector.ledger import Dimensions, LedgerError
+from thinwatt_collector.ledger import Dimensions, LedgerError, compaction
 from thinwatt_collector.ledger import statements as sql
+from thinwatt_collector.ledger.compaction import Plan
 
 CHECKPOINT_AT: Final = "64MiB"
+LONG_LOG: Final = 2 * 64 << 20
+"""The engine writes its log into the file at 64 MiB by itself, unless somebody reads then [B]."""
 PLAIN_TEXTS: Final = "SET disabled_compression_methods = 'dict_fsst'"
 """``stream``, whose rows change at every commit, is written anew at every checkpoint, and to compress its texts cost
 seven times the rest of that. The slots, the bulk of the ledger, have no texts. (Ignored without a word when given to
@@ -177,6 +180,20 @@ class DuckDBLedger:
     def forget_streams(self, before: int) -> None:
         self._transaction([(sql.FORGET_STREAMS, [before])])
 
+    def compact(self, now: float, limit: int, plan: Plan) -> int:
+        return compaction.compact(self._connection, now, limit, plan)
+
+    def checkpoint(self) -> bool:
+        if self._log_size() <= LONG_LOG:
+            return True
+        with suppress(duckdb.Error):  # somebody still reads: the next call finds another moment
+            self._connection.execute("CHECKPOINT")
+        return self._log_size() <= LONG_LOG
+
+    def _log_size(self) -> int:
+        log_file = wal_of(self.path)
+        return log_file.stat().st_size if log_file.exists() else 0
+
     def _transaction(self, statements: Sequence[tuple[str, list[Any]]]) -> None:
         try:
             with self._whole():
@@ -215,7 +232,7 @@ class DuckDBLedger:
             os.fsync(copy.fileno())
 
     def size(self) -> int:
-        return sum(p.stat().st_size for p in (self.path, wal_of(self.path)) if p.exists())
+        return self._log_size() + (self.path.stat().st_size if self.path.exists() else 0)
 
     def _rows(self, statement: str) -> list[Any]:
         return self._execute(statement).fetchall()

@@ -92,6 +92,7 @@ def energy(
     where: Mapping[str, Sequence[str]] | None = None,
     page: Page | None = None,
     groups: Groups | None = None,
+    cuts: Sequence[int] = (),
 ) -> Table:
     """Return the energy of [begin, end) by bucket of time and ``by``.
 
@@ -105,6 +106,7 @@ def energy(
         where: dimension → texts that are let in.
         page: a part of the rows; None for all.
         groups: name → numbers of devices and their label, one a device; a device without one has "".
+        cuts: times on slots at which a bucket is cut in two as well, UTC [s].
 
     Raises:
         ValueError: the question makes no sense; ``str()`` says why.
@@ -113,7 +115,11 @@ def energy(
     """
     where, groups = where or {}, groups or {}
     _check(begin, end, by, where, groups)
+    if any(at % SLOT_SECONDS for at in cuts):
+        raise ValueError("a bucket can be cut on a slot only")
     limits = edges(begin, end, grain, zone_of(zone))
+    if cuts:
+        limits = np.union1d(limits, np.array([at for at in cuts if begin < at < end], np.int64))
     found: dict[str, Any] = {}
     try:
         with _snapshot(connection):
@@ -262,16 +268,16 @@ def _ask(
     chosen = " AND ".join(f'"{name}" IN (SELECT unnest(?::VARCHAR[]))' for name in filters)
     apart = "".join(f', "{name}"' for name in by if name not in OF_SOURCE and name not in ("class", "simulated"))
     named = f"""WITH named AS (SELECT *,
-        row_number() OVER (PARTITION BY class, simulated{apart} ORDER BY id) - 1 AS place
+        row_number() OVER (PARTITION BY class, simulated{apart} ORDER BY id) - 1 AS bit_at
         FROM ({_named(groups)}) AS labelled {f"WHERE {chosen}" if chosen else ""})"""
-    size = f"""{named} SELECT coalesce(max(place), 0), count(DISTINCT (class, simulated{apart})) FROM named"""
+    size = f"""{named} SELECT coalesce(max(bit_at), 0), count(DISTINCT (class, simulated{apart})) FROM named"""
     ((last, count),) = connection.execute(size, parameters).fetchall()
     rows = count * len(np.unique(relations["the_sources"]["kind"])) * buckets
     kind = ", kind" if kinds else ""
     columns = "".join(f', {"k" if n in OF_SOURCE else "n"}."{n}" AS by_{i}' for i, n in enumerate(by))
     order = "".join(f", by_{i}" for i in range(len(by)))
     bits = rows * (last // 8 + 17) <= BITS
-    counted = f"coalesce(bit_count(bitstring_agg(place, 0, {last}) FILTER (n.id >= 0)), 0)"
+    counted = f"coalesce(bit_count(bitstring_agg(bit_at, 0, {last}) FILTER (n.id >= 0)), 0)"
     of_kind = "JOIN the_sources AS o ON o.source = pieces.source" if kinds else ""
     text = f"""
         {named}, pieces AS ({_union(relations["the_sources"]["source"], restricted=bool(filters))}),
@@ -295,7 +301,7 @@ def _ask(
 def _named(groups: Sequence[str]) -> str:
     """Return a query of every device and its labels; a folded one has the label that it was folded by."""
     labels = "".join(
-        f""", coalesce(g{i}.label, CASE WHEN e.dimension = '{n}' THEN e.label END, '') AS "{n}\""""
+        f""", coalesce(CAST(g{i}.label AS VARCHAR), CASE WHEN e.dimension = '{n}' THEN e.label END, '') AS "{n}\""""
         for i, n in enumerate(groups)
     )
     joins = " ".join(f"LEFT JOIN group_{i} AS g{i} ON g{i}.device = e.id" for i in range(len(groups)))

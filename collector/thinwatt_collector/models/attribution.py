@@ -27,6 +27,8 @@ from thinwatt_collector.units import Joules, Ratio, Seconds
 
 Policy = Literal["reservation", "activity", "equal", "marginal"]
 DEFAULT: Final[Policy] = "reservation"
+ROUNDING: Final = 1e-12
+"""A share of less is what the last digits of the others left over [1]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Shares:
     def rest(self) -> Ratio:
         """What is nobody's, shape (...) [1]."""
         left: Ratio = 1.0 - np.sum(self.desktops, axis=-1) - self.overhead
-        return np.maximum(left, 0.0)  # a rounding error is no negative energy
+        return np.where(left > ROUNDING, left, 0.0)
 
 
 def attribute(energy: Joules, floor: Joules, desktops: Desktops, policy: Policy = DEFAULT) -> Attribution:

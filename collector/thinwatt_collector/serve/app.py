@@ -74,6 +74,11 @@ def create_app(source: Source, api: ASGIApp | None = None) -> Starlette:
     return Starlette(routes=routes, exception_handlers={HTTPException: _short})
 
 
+def below(api: ASGIApp) -> Starlette:
+    """Return the API alone, where the whole application has it."""
+    return Starlette(routes=[Mount("/api/v1", api)], exception_handlers={HTTPException: _short})
+
+
 def _word(ready: bool) -> str:
     return "ready" if ready else "not ready"
 

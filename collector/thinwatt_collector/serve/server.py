@@ -8,6 +8,7 @@ wrong is told in the log, and what was there before stays.
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import time
@@ -116,7 +117,8 @@ class Handle:
     """A running server: its port, and how to stop it."""
 
     def __init__(self, app: ASGIApp, live: LiveConfig, listener: socket.socket) -> None:
-        self.port: int = listener.getsockname()[1]
+        name = listener.getsockname()
+        self.port: int = name[1] if isinstance(name, tuple) else 0
         self.tls = live.tls is not None
         swept = Connections()
 
@@ -164,7 +166,7 @@ def serve(app: ASGIApp, web_config: Path | None, bind: str) -> Handle:
     Args:
         app: it runs in a thread of its own.
         web_config: file with TLS and passwords, or None for neither.
-        bind: ``host:port``, ``[::1]:port``, or ``:port`` for every address of the machine; port 0 takes a free one.
+        bind: ``host:port``, ``[::1]:port``, or ``:port`` for every address of the machine; port ``*`` takes a free one.
 
     Raises:
         WebConfigError: the file cannot be used.
@@ -179,9 +181,30 @@ def serve(app: ASGIApp, web_config: Path | None, bind: str) -> Handle:
         raise
 
 
+def serve_local(app: ASGIApp, path: Path) -> Handle:
+    """Serve an application on a unix socket, that its owner alone may open, until the handle is closed.
+
+    Raises:
+        OSError: the socket can't be made there.
+    """
+    path.unlink(missing_ok=True)  # of a collector that was killed; a live one was asked for before
+    listener = socket.socket(socket.AF_UNIX)
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise OSError(f"{path}: no socket can be made there: {error}") from error
+    finally:
+        os.umask(before)
+    listener.listen(CONNECTIONS)
+    return Handle(app, LiveConfig(None), listener)
+
+
 def listen(bind: str) -> socket.socket:
     """Return a socket that listens on ``bind``."""
     host, colon, port = bind.rpartition(":")
+    port = "0" if port == "*" else port
     if not colon or not port.isdecimal() or int(port) > 65535:
         raise OSError(f"{bind!r} is no address to listen on: write 127.0.0.1:9466, [::1]:9466 or :9466")
     host = host.removeprefix("[").removesuffix("]")

@@ -86,7 +86,7 @@ def test_a_battery_is_the_business_of_its_own_source(tmp_path: Path) -> None:
 def test_chips_can_be_left_out_by_name(tmp_path: Path) -> None:
     write(tmp_path, chip(0, "ina226", power1_input=1) | chip(1, "amdgpu", power1_input=1))
     assert list(parts(tmp_path, exclude="^ina")) == ["amdgpu/power1"]
-    with pytest.raises(ValueError, match=r"hwmon.exclude is '\(', no regular expression"):
+    with pytest.raises(ValueError, match=r"exclude: '\(' is no regular expression"):
         hwmon.probe(tmp_path, {"exclude": "("})
 
 

@@ -132,10 +132,13 @@ def test_seconds_by_slot_are_those_of_each_second_counted(spans: list[tuple[int,
 # ---------------------------------------------------------------------------------------------------------- a week
 
 
+FEW = {"tp-01", "tp-07", "bu-1", "bu-4", "adm-01", "adm-10", "pc-01", "pc-05", "pc-09"}
+
+
 def few() -> Places:
-    """Some rooms of each kind."""
+    """Some rooms of each kind, one without an agent yet and one by design."""
     whole = university()
-    rooms = tuple(r for r in whole.rooms if r.name in {"tp-01", "tp-07", "bu-1", "adm-01", "pc-01", "pc-05", "pc-09"})
+    rooms = tuple(r for r in whole.rooms if r.name in FEW)
     names = {room.name for room in rooms}
     return replace(whole, rooms=rooms, devices=(*whole.hosts, *(d for d in whole.devices if d.room in names)))
 
@@ -146,6 +149,9 @@ def test_there_are_six_hosts_750_seats_and_300_computers() -> None:
     assert [kinds.count(kind) for kind in ("host", "thin_client", "desktop")] == [6, 750, 300]
     assert len({device.name for device in places.devices}) == 1056
     assert sum(pool.desktops for pool in places.pools if pool.name != "distance") == 750
+    agents = [device.has_agent for device in places.devices]
+    assert [agents.count(state) for state in ("yes", "planned", "none")] == [936, 95, 25]
+    assert len(places.spoken_for) == 936
 
 
 @pytest.mark.parametrize("long", [1, 5])

@@ -91,7 +91,7 @@ def test_what_is_sent_is_what_the_history_would_have_said_and_no_stop_takes_any(
         if sources[source][0] == "booked":
             booked[devices[device][0], slot, sources[source][3]] += joules
     assert {(d[0], d[2], d[3]) for d in devices.values()} == {
-        (d.name, d.kind, d.model) for d in campus.places.devices if d.agent == name
+        (d.name, d.kind, d.model) for d in campus.places.devices if d.agent == name and d.has_agent == "yes"
     }
     assert all(d[4] for d in devices.values()), "all are simulated"
     first, past = BEGIN // 900, utc[0] // 900
@@ -99,7 +99,7 @@ def test_what_is_sent_is_what_the_history_would_have_said_and_no_stop_takes_any(
     said, compared = block.reports, 0
     for device, basis, joules in zip(said.device.tolist(), said.basis.tolist(), said.joules, strict=True):
         about = campus.places.devices[device]
-        if about.agent != name:
+        if about.agent != name or about.has_agent != "yes":
             continue
         # A PC's state when off is known by pieces of 30 s, and not for the end of a frame in which it went off.
         off_for_pieces = 100.0 if about.basis == "modelled" and BASES[basis] == "assumed" else 0.01

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from tests.conftest import Golden
 from thinwatt_collector.__main__ import main
 from thinwatt_collector.inventory import example
-from thinwatt_collector.inventory.campus import KWH, Campus, campus, devices_on
+from thinwatt_collector.inventory.campus import KWH, Fleet
+from thinwatt_collector.inventory.devices import devices_on
 from thinwatt_collector.inventory.files import Entry, Origin
-from thinwatt_collector.inventory.page import document, page
+from thinwatt_collector.inventory.heard import alone
+from thinwatt_collector.inventory.page import classes, connect_next, document, page
 from thinwatt_collector.inventory.profiles import profile
 from thinwatt_collector.inventory.tables import Inventory, load, records
 
@@ -78,8 +80,23 @@ def total(inventory: Inventory, told: dict[str, float]) -> float:
     return sum(told[d.name] * d.count * (1.5 if d.kind == "host" else 1.0) for d in devices_on(inventory, DAY))
 
 
-def width(found: Campus) -> float:
-    return found.energy.high - found.energy.low
+def campus(inventory: Inventory, day: date, told: dict[str, float] | None = None) -> Fleet:
+    return Fleet(inventory, day, alone(inventory, day, told or {}))
+
+
+def width(found: Fleet) -> float:
+    energy = found.whole().energy
+    return energy.high - energy.low
+
+
+def rooms(found: Fleet) -> list[str]:
+    """Rooms to connect, the one that narrows it most first."""
+    return [a.name[1] for a in connect_next(found) if a.name[0] == "room"]
+
+
+def inside(found: Fleet, true: float) -> bool:
+    energy = found.whole().energy
+    return energy.low < true < energy.high
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -93,51 +110,64 @@ def test_the_truth_of_a_simulated_university_is_inside_and_stays_there_while_roo
     connected: dict[str, float] = {}
     found = campus(inventory, DAY)
     before = width(found)
-    assert before > 0.5 * found.energy.expected, "nothing measured, much to say about it"
+    assert before > 0.5 * found.whole().energy.expected, "nothing measured, much to say about it"
     while by_room:
-        assert found.energy.low < true < found.energy.high
-        room = next(a.name for a in found.advice if a.what == "room")
-        connected |= {name: told[name] for name in by_room.pop(room)}
+        assert inside(found, true)
+        connected |= {name: told[name] for name in by_room.pop(rooms(found)[0])}
         found = campus(inventory, DAY, connected)
         assert width(found) < before
         before = width(found)
-    assert found.energy.low < true < found.energy.high
-    assert found.measured == pytest.approx(1.0)
-    assert not found.advice
+    assert inside(found, true)
+    assert found.whole().measured == pytest.approx(1.0)
+    assert not connect_next(found)
     # What is left is meters and a declared PUE.
     assert before < 0.15 * true
 
 
 @settings(max_examples=25)
-@given(st.permutations([d.name for d in devices_on(university(), DAY)]), st.floats(0.2, 5.0), st.booleans())
-def test_every_agent_narrows_it_in_any_order_whatever_it_tells(order: list[str], ratio: float, silent: bool) -> None:
+@given(st.permutations([d.name for d in devices_on(university(), DAY)]), st.floats(0.2, 5.0))
+def test_every_agent_narrows_it_in_any_order_whatever_it_tells(order: list[str], ratio: float) -> None:
     inventory = university()
     told = truth(np.random.default_rng(1), inventory)
     connected: dict[str, float] = {}
     widths, carbon, price = [], [], []
     for name in [None, *order[:8]]:
         if name is not None:
-            connected[name] = nan if silent else told[name] * ratio
+            connected[name] = told[name] * ratio
         found = campus(inventory, DAY, connected)
+        whole = found.whole()
         widths.append(width(found))
-        price.append(found.price.high - found.price.low)
-        carbon.append(found.carbon.expected)
+        price.append(whole.price.high - whole.price.low)
+        carbon.append(whole.carbon.expected)
     assert all(b < a for a, b in itertools.pairwise(widths))
     assert all(b < a for a, b in itertools.pairwise(price))
     assert min(carbon) > 0
 
 
+def test_an_agent_that_has_told_nothing_yet_is_counted_and_makes_nothing_surer() -> None:
+    """It narrowed the interval about what nobody had measured."""
+    inventory = university()
+    names = [d.name for d in devices_on(inventory, DAY) if d.room == "PC00"]
+    before, after = campus(inventory, DAY), campus(inventory, DAY, dict.fromkeys(names, nan))
+    assert width(after) == width(before)
+    assert (after.whole().with_agent, after.whole().measured) == (30, 0.0)
+    assert "PC00" in rooms(before)
+    assert "PC00" not in rooms(after), "it is connected: it needs time, not an agent"
+
+
 def test_the_first_advice_is_what_narrows_it_most() -> None:
     inventory = university()
     found = campus(inventory, DAY)
-    rooms = [a for a in found.advice if a.what == "room"]
-    for advice in (rooms[0], rooms[-1]):
-        names = [d.name for d in devices_on(inventory, DAY) if d.room == advice.name]
-        then = campus(inventory, DAY, dict.fromkeys(names, nan))
+    listed = connect_next(found)
+    of_rooms = [a for a in listed if a.name[0] == "room"]
+    for advice in (of_rooms[0], of_rooms[-1]):
+        names = [d.name for d in devices_on(inventory, DAY) if d.room == advice.name[1]]
+        then = campus(inventory, DAY, dict.fromkeys(names, 1e9))
         assert width(found) - width(then) == pytest.approx(advice.narrower, rel=1e-6)
-    assert [a.narrower for a in found.advice] == sorted((a.narrower for a in found.advice), reverse=True)
+        assert advice.share == pytest.approx(advice.narrower / width(found))
+    assert [a.narrower for a in listed] == sorted((a.narrower for a in listed), reverse=True)
     # Ten PCs tell most of what three hundred have in common: their model goes before any one of their rooms.
-    assert (found.advice[0].what, found.advice[0].name, found.advice[0].devices) == ("model", "pc", 10)
+    assert (listed[0].name, listed[0].devices) == (("model", "pc"), 10)
 
 
 def small(**cells: object) -> Inventory:
@@ -148,10 +178,10 @@ def small(**cells: object) -> Inventory:
 
 def test_without_an_agent_by_design_is_counted_as_energy_and_never_asked_for() -> None:
     free, designed = (campus(small(room="B", count=9, agent=agent), DAY) for agent in ("planned", "none"))
-    assert [g.by_design for g in (*free.groups, *designed.groups)] == [0, 9]
-    assert free.energy == designed.energy
-    assert free.advice
-    assert not designed.advice
+    assert [g.by_design for g in (*classes(free), *classes(designed))] == [0, 9]
+    assert free.whole().energy == designed.whole().energy
+    assert connect_next(free)
+    assert not connect_next(designed)
     assert "9 without one by design" in page(designed)
 
 
@@ -175,12 +205,12 @@ def test_what_was_true_on_a_day(cells: dict[str, object], count: int) -> None:
 def test_a_pue_that_changed_counts_from_its_day(tmp_path: Path) -> None:
     example.write(tmp_path)
     inventory, _ = load(tmp_path)
-    hosts = [campus(inventory, day).groups[0].energy for day in (date(2025, 8, 31), date(2025, 9, 1))]
+    hosts = [classes(campus(inventory, day))[0].energy.expected for day in (date(2025, 8, 31), date(2025, 9, 1))]
     assert hosts[0] / hosts[1] == pytest.approx(1.6 / 1.4)
 
 
 def test_kwh_price_and_carbon_belong_together() -> None:
-    found = campus(university(), DAY)
+    found = campus(university(), DAY).whole()
     assert found.price.expected == pytest.approx(found.energy.expected / 3.6e6 * 0.21)
     # 46.1 g/kWh: ADEME Base Empreinte 2025, as in data/electricity.csv.
     assert found.carbon.expected == pytest.approx(found.energy.expected / 3.6e6 * 46.1)
@@ -189,19 +219,20 @@ def test_kwh_price_and_carbon_belong_together() -> None:
 
 
 def test_nothing_is_nothing_and_what_nobody_knows_is_said() -> None:
-    empty = campus(records([])[0], DAY)
-    assert (empty.energy.expected, empty.energy.high, empty.advice) == (0.0, 0.0, ())
-    assert page(empty)
+    nothing = campus(records([])[0], DAY)
+    empty = nothing.whole()
+    assert (empty.energy.expected, empty.energy.high, connect_next(nothing)) == (0.0, 0.0, [])
+    assert page(nothing)
     odd = campus(records([entry("devices", name="x", count=3), entry("hosts", name="h")])[0], DAY)
-    assert (odd.unknown, odd.unplaced) == (3, 1)
+    assert (odd.whole().unknown, odd.whole().unplaced) == (3, 1)
     assert "3 devices of no known class: not counted at all" in page(odd)
-    assert odd.price.expected == 0.0
+    assert odd.whole().price.expected == 0.0
     assert document(odd)["price_eur"] is None
 
 
 def test_the_default_of_a_desktop_lies_between_what_was_published() -> None:
     # Median of the makers' declared E_TEC 57 kWh, EcoDiag's desktop 189 kWh, ADEME and ADN Ouest's fixed PC 151 kWh.
-    found = campus(small(room="B"), DAY).energy
+    found = campus(small(room="B"), DAY).whole().energy
     assert 57 < found.expected / KWH < 189
     assert found.low / KWH < 57
     assert found.high / KWH > 189

@@ -26,7 +26,7 @@ def told(entries: list[Entry], wrong: list[Problem]) -> list[str]:
     """Check all that is there, and return every message in full."""
     inventory, more = records(entries)
     found = [*wrong, *more, *check.whole(inventory, TODAY)]
-    campus.campus(inventory, TODAY)
+    campus.Fleet(inventory, TODAY).whole()
     return [str(problem) for problem in found]
 
 

@@ -251,7 +251,7 @@ def test_another_zone_makes_other_days_of_the_same_hours() -> None:
 def test_endpoints_older_than_thirty_days_are_one_and_hosts_stay() -> None:
     with ledger() as connection:
         full(connection, range(5))
-        settle(connection, START + 33 * DAY, Plan(dimension="room", groups=([1, 2], ["B", "B"])))
+        settle(connection, START + 33 * DAY, Plan(dimension="room", groups=lambda _: ([1, 2], ["B", "B"])))
         ((past,),) = connection.execute("SELECT max(past) FROM local_day WHERE folded").fetchall()
         for table in ("kept_slot", "hour_slot", "day_slot"):
             grain = {"kept_slot": "slot // 4", "hour_slot": "hour", "day_slot": "day"}[table]
@@ -336,3 +336,24 @@ def test_questions_without_sense_are_refused(by: list[str], groups: Any, said: s
         with pytest.raises(ValueError, match="on a slot"):
             energy(connection, 1, 900, "day", "UTC", [])
         assert len(energy(connection, 0, 900, "day", "UTC", ["class"], {"class": ["host"]})) == 0
+
+
+@relaxed
+@given(works, windows, grains, zones, st.lists(slots.map(lambda s: s * 900), max_size=4))
+def test_cut_buckets_are_parts_of_the_whole_ones(
+    turns: Any, window: tuple[int, int], grain: Grain, zone: str, cuts: list[int]
+) -> None:
+    with ledger() as connection:
+        run(connection, turns, Plan(keep_endpoints=FOR_EVER))
+        begin, end = window
+        cut = energy(connection, begin, end, grain, zone, ("class",), cuts=cuts)
+        whole = energy(connection, begin, end, grain, zone, ("class",))
+    edges = sorted({*whole.begin.tolist(), end})
+    parts: dict[tuple[int, str], float] = defaultdict(float)
+    for at, kind, joules in zip(cut.begin.tolist(), cut.dims["class"], cut.joules.tolist(), strict=True):
+        assert at in cuts or at in edges
+        parts[max(e for e in edges if e <= at), kind] += joules
+    expected = dict(
+        zip(zip(whole.begin.tolist(), whole.dims["class"], strict=True), whole.joules.tolist(), strict=True)
+    )
+    assert parts == pytest.approx(expected)

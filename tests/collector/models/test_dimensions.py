@@ -92,6 +92,8 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...], Result, str]] = [
         whole,
         "g",
     ),
+    (carbon.profile, (q([20.0, 60.0], "g/kWh"), q([46.1, 46.1], "g/kWh"), q(40.0, "g/kWh")), whole, "g/J"),
+    (carbon.restated, (q([5.0], "kWh"), q([0.0519], "kg/kWh"), q([46.1], "g/kWh")), whole, "g"),
     (
         shared,
         (
@@ -139,6 +141,8 @@ def test_an_argument_of_another_dimension_does_not_pass(
 def test_power_where_energy_belongs_fails() -> None:
     with pytest.raises(pint.DimensionalityError):
         run(carbon.grams, q([5.0], "W"), q([46.1], "g/kWh")).to("g")
+    with pytest.raises(pint.DimensionalityError):
+        run(carbon.restated, q([5.0], "W"), q([51.9], "g/kWh"), q([46.1], "g/kWh")).to("g")
     with pytest.raises(pint.DimensionalityError):
         power.wall_from_components(q([152.0], "J"), q([83.0], "W"), q([0.94], ""))
     with pytest.raises(pint.DimensionalityError):

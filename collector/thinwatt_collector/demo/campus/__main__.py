@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -80,9 +81,10 @@ def main() -> int:
         print(f"thinwatt: {error}", file=sys.stderr)
         return 1
     size = (options.folder / "ledger.duckdb").stat().st_size
+    drawn, booked = (np.nansum(amount) / 3.6e6 for amount in (written.true, written.reported))
     print(
         f"{options.folder}: {written.slots:,} slots of 15 min (simulated), {size / 2**20:.0f} MiB, "
-        f"{written.true.sum() / 3.6e6:,.0f} kWh truly drawn, {written.reported.sum() / 3.6e6:,.0f} kWh in the ledger; "
+        f"{drawn:,.0f} kWh truly drawn, {booked:,.0f} kWh in the ledger; "
         f"{time.monotonic() - began:.1f} s"
     )
     return 0

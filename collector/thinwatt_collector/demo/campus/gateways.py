@@ -47,7 +47,8 @@ def spoken_for(places: Places, gateway: str) -> dict[str, list[int]]:
     """Return the places of a gateway's devices, by basis, in the order of its columns."""
     found: dict[str, list[int]] = {}
     for basis in BASES:
-        mine = [i for i, d in enumerate(places.devices) if (d.agent, d.basis) == (gateway, basis)]
+        of = places.devices
+        mine = [i for i in places.spoken_for if (of[i].agent, of[i].basis) == (gateway, basis)]
         if mine:
             found[basis] = mine
     return found

@@ -45,7 +45,7 @@ class Written:
         slots: rows of 15 minutes.
         months: local months, "2026-03".
         true: energy that was drawn, shape (months, devices) [J].
-        reported: that the ledger has, likewise.
+        reported: that the ledger has, likewise; NaN of devices without an agent.
         covered: time of which the ledger knows, likewise [s].
     """
 
@@ -145,7 +145,8 @@ class _Books:
         self.reader = ledger.reader()
         self.intensity = table.load({"zone": "FR"})
         self.fleet = Fleet(ledger.dimensions(), DeviceTable.packaged().of, self.intensity.method)
-        self.count = len(campus.places.devices)
+        self.every, self.heard = len(campus.places.devices), campus.places.spoken_for
+        self.count = len(self.heard)
         self.devices = _register(self.fleet, campus.places)
         self.slots = 0
         self.energy = np.zeros((self.count, len(BASES)))
@@ -156,7 +157,7 @@ class _Books:
     def add(self, block: Block, month: str, past: int, zone: str) -> None:
         """Write a block up to the slot ``past``, and count it."""
         slots = min(block.slots, past - block.first)
-        said = block.reports.until(slots)
+        said = block.reports.of(self.heard).until(slots)
         series = Series(
             first=block.first,
             device=self.devices[said.device],
@@ -172,10 +173,14 @@ class _Books:
         np.add.at(self.grams, said.device, said.joules @ intensity)
         np.add.at(self.covered, said.device, covered)
         self.elapsed += slots * SLOT_SECONDS
-        sums = self.months.setdefault(month, np.zeros((3, self.count)))
+        if month not in self.months:
+            self.months[month] = np.zeros((3, self.every))
+            self.months[month][1:] = np.nan
+            self.months[month][1:, self.heard] = 0.0
+        sums, device = self.months[month], np.array(self.heard)[said.device]
         sums[0] += block.true[:, :slots].sum(axis=1)
-        np.add.at(sums[1], said.device, joules)
-        np.add.at(sums[2], said.device, covered)
+        np.add.at(sums[1], device, joules)
+        np.add.at(sums[2], device, covered)
 
     def close(self, first: date, until: int) -> Written:
         """Write names and counters, and make the file one whole."""
@@ -222,7 +227,8 @@ def _register(fleet: Fleet, places: Places) -> Ints:
     for gateway in places.gateways:
         hello = introduction(places, gateway)
         fleet.describe_machine(gateway, hello.machine, hello.schema)
-    return np.array([fleet.device_id(device.agent, device.own) for device in places.devices], np.int64)
+    told = (places.devices[i] for i in places.spoken_for)
+    return np.array([fleet.device_id(device.agent, device.own) for device in told], np.int64)
 
 
 def _no_moves() -> Moves:
@@ -233,12 +239,12 @@ def _no_moves() -> Moves:
 
 
 def write_truth(path: Path, places: Places, written: Written) -> None:
-    """Write a table: for each device and month what it drew and what the ledger has of it."""
+    """Write a table: for each device and month what it drew and what the ledger has of it, nothing without an agent."""
     with path.open("w", encoding="utf-8", newline="") as file:
         table_of = csv.writer(file, lineterminator="\n")
         table_of.writerow(["device", "class", "model", "room", "basis", "month", *AMOUNTS])
         for i, device in enumerate(places.devices):
             about = [device.name, device.kind, device.model, device.room, device.basis]
             for j, month in enumerate(written.months):
-                true, reported = written.true[j, i], written.reported[j, i]
-                table_of.writerow([*about, month, f"{true:.0f}", f"{reported:.0f}", f"{written.covered[j, i]:.0f}"])
+                amounts = (written.true[j, i], written.reported[j, i], written.covered[j, i])
+                table_of.writerow([*about, month, *("" if np.isnan(x) else f"{x:.0f}" for x in amounts)])

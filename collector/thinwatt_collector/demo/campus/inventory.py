@@ -112,7 +112,8 @@ def write(folder: Path, places: Places, day: date) -> None:
     _csv(folder / "hosts.csv", ("name", "model", "room", "pool", "purchased", "agent"), hosts)
     seated = {room.name: f"{room.name} seats" if room.pool else "" for room in places.rooms}
     devices = (
-        (d.name, d.model, d.room, seated[d.room], bought[d.room], "yes") for d in places.devices[len(places.hosts) :]
+        (d.name, d.model, d.room, seated[d.room], bought[d.room], d.has_agent)
+        for d in places.devices[len(places.hosts) :]
     )
     _csv(folder / "devices.csv", ("name", "model", "room", "seat", "purchased", "agent"), devices)
 

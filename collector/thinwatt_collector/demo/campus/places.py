@@ -1,15 +1,19 @@
 """Who is there: hosts, pools, rooms, seats with their thin client, PCs; names tell what they are.
 
-Each building has a gateway, an agent that speaks for all devices in it: ``sim-bat-a/tc-tp-01-01``.
+Each building has a gateway, an agent that speaks for all devices in it: ``sim-bat-a/tc-tp-01-01``. Some rooms have no
+agent yet, and some none by design: their devices draw as all others do, and the ledger has no row of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, Literal
 
 PREFIX: Final = "sim-"
 TEACHING, OPEN, OFFICES = "teaching", "open", "offices"
+HasAgent = Literal["yes", "planned", "none"]
+"""``none``: by design."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +38,19 @@ class Room:
     count: int
     basis: str
     pool: str = ""
+    has_agent: HasAgent = "yes"
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device under its whole name, and where its figures come from (``basis``)."""
+    """A device under its whole name, and where its figures come from (``basis``), if somebody speaks for it."""
 
     name: str
     kind: str
     model: str
     room: str
     basis: str
+    has_agent: HasAgent = "yes"
 
     @property
     def agent(self) -> str:
@@ -67,6 +73,11 @@ class Places:
     pools: tuple[Pool, ...]
 
     @property
+    def spoken_for(self) -> tuple[int, ...]:
+        """Return the numbers of the devices of which some agent tells."""
+        return tuple(i for i, device in enumerate(self.devices) if device.has_agent == "yes")
+
+    @property
     def gateways(self) -> tuple[str, ...]:
         """Return the agents that speak for devices."""
         return tuple(dict.fromkeys(device.agent for device in self.devices))
@@ -77,6 +88,10 @@ HOST_ROOM, HOST_BUILDING, HOST_POOL = "dc-1", "bat-e", "vdi"
 OLDER_HOST: Final = 5
 """The host of an older model, by its place."""
 _HOSTS: Final = ("simulated host", "simulated older server")
+_WITHOUT: Final = MappingProxyType[str, HasAgent](
+    {**dict.fromkeys(("tp-19", "tp-20", "adm-10", "pc-08"), "planned"), "bu-4": "none"}
+)
+"""Rooms without an agent: four wait for one, and the library's last row of public terminals gets none."""
 
 
 def university() -> Places:
@@ -106,13 +121,14 @@ def university() -> Places:
         )
         for i in range(1, 11)
     ]
+    rooms = [replace(room, has_agent=_WITHOUT.get(room.name, "yes")) for room in rooms]
     devices = list(hosts)
     for room in rooms:
         short = "tc" if room.kind == "thin_client" else "pc"
         for i in range(1, room.count + 1):
             place = room.name.removeprefix("pc-") if short == "pc" else room.name
             name = f"{PREFIX}{room.building}/{short}-{place}-{i:02d}"
-            devices.append(Device(name, room.kind, room.model, room.name, room.basis))
+            devices.append(Device(name, room.kind, room.model, room.name, room.basis, room.has_agent))
     return Places(hosts, tuple(rooms), tuple(devices), POOLS)
 
 

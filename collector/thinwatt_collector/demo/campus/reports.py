@@ -6,6 +6,7 @@ A room's devices have a power meter each (*measured*), an agent that reads compo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -46,6 +47,14 @@ class Reports:
     def numbered(self, first: int) -> Reports:
         """Return the same with devices counted from ``first``."""
         return Reports(self.device + first, self.basis, self.joules, self.bias, self.covered)
+
+    def of(self, devices: Sequence[int]) -> Reports:
+        """Return what is said of some devices, with these counted from 0 in their order."""
+        number = np.full(int(self.device.max(initial=-1)) + 1, -1, np.int64)
+        number[list(devices)] = np.arange(len(devices))
+        kept = np.flatnonzero(number[self.device] >= 0)
+        device = number[self.device[kept]]
+        return Reports(device, self.basis[kept], self.joules[kept], self.bias[kept], self.covered[kept])
 
     def until(self, slots: int) -> Reports:
         """Return the first slots of it."""

@@ -54,6 +54,17 @@ class Access:
         return found.role
 
 
+class Owner(Access):
+    """Whoever may open the socket owns the ledger, and sees all that is in it."""
+
+    def __init__(self) -> None:
+        super().__init__(Tokens(None), "public")
+
+    def role(self, request: Request) -> Role:  # noqa: ARG002  # the form of all of them
+        """Return the role of the owner."""
+        return "admin"
+
+
 def _token(request: Request) -> str | None:
     """Return the token that a request shows; a password is none."""
     own = request.headers.get(HEADER)

@@ -15,7 +15,7 @@ from thinwatt_collector import units
 from thinwatt_collector.factors import Factor, Intensity
 from thinwatt_collector.serve.api import calendar
 from thinwatt_collector.serve.api.books import Agent
-from thinwatt_collector.serve.api.energy import Energy
+from thinwatt_collector.serve.api.energy import Energy, View
 from thinwatt_collector.serve.api.question import Question
 from thinwatt_collector.serve.api.rows import Rows, texts
 
@@ -46,6 +46,10 @@ def energy_columns(found: Energy, asked: Question) -> Columns:
         | around(rows.joules, found.half, 1.0, "joules")
         | around(rows.joules, found.half, kwh, "kwh")
         | around(grams, found.grams_half, KG, "kgco2e")
+        | {
+            name: np.where(hidden, np.nan, of)
+            for name, of in (("eur", found.eur), ("eur_low", found.eur_low), ("eur_high", found.eur_high))
+        }
         | {
             "covered_seconds": rows.covered,
             "devices": np.where(hidden, np.nan, rows.devices),
@@ -115,12 +119,13 @@ def _plain(column: NDArray[Any]) -> list[Any]:
     return [None if x != x else x for x in column.tolist()]  # noqa: PLR0124  # NaN is what is not itself
 
 
-def carbon(intensity: Intensity, factors: Sequence[Factor]) -> dict[str, Any]:
-    """Return the method of the carbon figures, and its factors."""
+def carbon(intensity: Intensity, factors: Sequence[Factor], view: View = "restated") -> dict[str, Any]:
+    """Return the method of the carbon figures, when its factors were known, and which they are."""
     per = units.scale("kg/kWh", "g/J")
     return {
         "method": intensity.method,
         "zone": intensity.zone,
+        "known": intensity.vintage if view == "restated" else "on each day",
         "factors": [
             {
                 "name": f.name,

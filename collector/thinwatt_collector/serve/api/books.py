@@ -6,9 +6,10 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
+from thinwatt_collector.inventory.places import Whereabouts
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.problems import ProblemError
 from thinwatt_collector.serve.api.rows import Rows
@@ -16,6 +17,8 @@ from thinwatt_collector.serve.api.rows import Rows
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
+PLACE: Final = "place"
+"""The dimension that tells where devices stand, in the keys of the inventory's places."""
 PLACES: Final = 2
 """Questions answered at one time: the step needs a core."""
 WAITING: Final = 16
@@ -32,16 +35,53 @@ class TooFineError(UnreadableError):
     """Older energy is not kept so finely any more; ``str()`` says since when."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A device that the ledger knows, and the agent that speaks for it."""
+
+    name: str
+    agent: str
+    kind: str
+    model: str
+    simulated: bool
+
+    @property
+    def alone(self) -> bool:
+        """Whether it speaks for itself: then it is silent when it is off."""
+        return self.name == self.agent
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """Who is known: devices, and when each agent was heard last, UTC [ns]; one that is not in it never was."""
+
+    devices: Sequence[Known] = ()
+    heard: Mapping[str, int] = field(default_factory=dict)
+
+
 class Reader(Protocol):
     """One reader of the ledger; every method may raise :class:`UnreadableError`."""
 
     def first(self) -> int | None:
         """Return the beginning of the oldest slot with energy, UTC [s]; None where there is none."""
 
+    def census(self) -> Census:
+        """Return who is known."""
+
     def energy(
-        self, begin: int, end: int, grain: Grain, zone: str, by: Sequence[str], where: Mapping[str, Sequence[str]]
+        self,
+        begin: int,
+        end: int,
+        grain: Grain,
+        zone: str,
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str]],
+        places: Whereabouts | None = None,
     ) -> Rows:
         """Return booked energy of [begin, end) by bucket and ``by``; ``begin`` of a bucket is not cut to the window.
+
+        With :data:`PLACE` in ``by`` that dimension holds the keys of ``places``, and a bucket is cut in two where a
+        device moves: rows of one bucket and different places are of different devices.
 
         Raises:
             TooFineError: older energy is not kept so finely any more.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -10,32 +10,26 @@ Basis = Literal["measured", "modelled", "assumed"]
 Joules = Annotated[float | None, Field(description="energy [J]; null where it is withheld", ge=0)]
 KWh = Annotated[float | None, Field(description="energy [kWh]; null where it is withheld", ge=0)]
 Kg = Annotated[float | None, Field(description="greenhouse gases [kgCO2e]; null where they are withheld", ge=0)]
+Euros = Annotated[
+    float | None,
+    Field(description="price [EUR]; null where it is withheld, and where any joule has no price", ge=0),
+]
 Moment = Annotated[
     str, Field(description="ISO 8601 with the offset of `zone`", json_schema_extra={"format": "date-time"})
 ]
 Next = Annotated[str | None, Field(description="`cursor` of the next page; null on the last one")]
 
 
-class FleetClass(BaseModel):
-    """A class of devices now; what fewer than five endpoints draw is not shown."""
-
-    kind: str = Field(alias="class", description="class of devices")
-    simulated: bool = Field(description="made up by a demonstration")
-    devices: int | None = Field(description="devices heard lately [1]; null where it is withheld")
-    watts: float | None = Field(description="power now [W]; null where it is withheld")
-    share: dict[Basis, float] | None = Field(
-        description="of the energy booked since the ledger began, the part of each basis [1]; null where it is withheld"
+def Place(what: str) -> Any:  # noqa: N802  # stands where Field does
+    """Return the field of a level of places."""
+    about = (
+        f"{what}, as the inventory had it at the time; '' where it knows none, 'other' where single ones are too few"
     )
+    return Field(None, description=about)
 
 
-class Fleet(BaseModel):
-    """What the fleet draws now."""
-
-    classes: list[FleetClass]
-
-
-class EnergyRow(BaseModel):
-    """Energy and carbon of a bucket of time and a group of devices. The dimensions asked for in `by` stand beside."""
+class Row(BaseModel):
+    """A bucket of time and a group of devices. The dimensions asked for in `by` stand beside."""
 
     begin: Moment
     end: Moment
@@ -45,7 +39,17 @@ class EnergyRow(BaseModel):
     basis: str | None = Field(
         None, description="measured, modelled, assumed; 'mixed' where single ones would be too few"
     )
+    establishment: str | None = Place("establishment")
+    site: str | None = Place("site")
+    building: str | None = Place("building")
+    room: str | None = Place("room")
+    pool: str | None = Place("pool")
     device: str | None = Field(None, description="device")
+
+
+class EnergyRow(Row):
+    """Energy, carbon and euros of a bucket of time and a group of devices."""
+
     joules: Joules
     joules_low: Joules
     joules_high: Joules
@@ -55,6 +59,9 @@ class EnergyRow(BaseModel):
     kgco2e: Kg
     kgco2e_low: Kg
     kgco2e_high: Kg
+    eur: Euros
+    eur_low: Euros
+    eur_high: Euros
     covered_seconds: float | None = Field(description="time with known energy, added up over devices [s]")
     devices: int | None = Field(description="different devices [1]; of sums over time or models: at least so many")
     fallback: bool = Field(description="the carbon factor is of another year or zone, for want of the right one")
@@ -78,11 +85,24 @@ class Carbon(BaseModel):
 
     method: str
     zone: str = Field(description="zone of the grid")
+    known: str = Field(
+        description="view=restated: when the newest of its figures was published; view=booked: 'on each day', by the "
+        "factor that was known when the energy was drawn"
+    )
     factors: list[FactorOf]
 
 
+class Tariff(BaseModel):
+    """A price of electricity that was used."""
+
+    price: float = Field(description="price [EUR/kWh]", ge=0)
+    unit: Literal["EUR/kWh"]
+    date: str | None = Field(description="first day on which it was paid; null: undated, taken for all time")
+    where: str = Field(description="room or site that it is of; 'collector': where neither has one")
+
+
 class Energy(BaseModel):
-    """Energy and carbon."""
+    """Energy, carbon and euros."""
 
     begin: Moment
     end: Moment
@@ -91,17 +111,14 @@ class Energy(BaseModel):
     view: str
     by: list[str]
     carbon: Carbon
+    tariffs: list[Tariff] = Field(description="prices that the euros of all rows were made with")
     rows: list[EnergyRow]
     next: Next
 
 
-class CoverageRow(BaseModel):
+class CoverageRow(Row):
     """For how much of the time the energy is known."""
 
-    begin: Moment
-    end: Moment
-    simulated: str = Field(description="made up by a demonstration: 'true' or 'false'")
-    kind: str = Field(alias="class", description="class of devices")
     covered_seconds: float | None = Field(description="time with known energy, added up over devices [s]")
     gap_seconds: float | None = Field(
         description="time without, in the quarters of an hour in which a device was heard, added up over devices [s]"
@@ -117,6 +134,7 @@ class Coverage(BaseModel):
     end: Moment
     grain: str
     zone: str
+    by: list[str]
     rows: list[CoverageRow]
     next: Next
 

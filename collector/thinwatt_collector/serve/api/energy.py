@@ -1,26 +1,30 @@
-"""Energy and carbon of a question, as its asker may see them: ledger → law 7 → factor → interval."""
+"""Energy, carbon and euros of a question, as its asker may see them: ledger → law 7 → factor, price → interval."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector.factors import Factor, Intensity
+from thinwatt_collector.inventory.places import LEVELS, Whereabouts, place_of, price_key
+from thinwatt_collector.inventory.watched import Now
 from thinwatt_collector.models.carbon import grams
 from thinwatt_collector.serve.api import calendar, privacy
-from thinwatt_collector.serve.api.books import Reader
+from thinwatt_collector.serve.api.books import PLACE, Reader
 from thinwatt_collector.serve.api.calendar import Grain
-from thinwatt_collector.serve.api.privacy import FINE, Cells, Role
-from thinwatt_collector.serve.api.published import Published
+from thinwatt_collector.serve.api.prices import rates
+from thinwatt_collector.serve.api.privacy import FINE, PRICE, Cells, Role
+from thinwatt_collector.serve.api.published import Published, Read
 from thinwatt_collector.serve.api.question import SLOT, Question
-from thinwatt_collector.serve.api.rows import Mask, Rows, codes, empty, joined, summed
+from thinwatt_collector.serve.api.rows import Floats, Mask, Rows, codes, empty, joined, summed, texts
 from thinwatt_collector.units import Flags, Grams, Joules
 
+View = Literal["booked", "restated"]
 Z95: Final = 1.959963984540054
 """Half the width of a 95 % interval in standard deviations."""
 
@@ -35,9 +39,12 @@ class Energy:
         grams: CO2e [g].
         half: half the 95 % interval of the energy [J].
         grams_half: half that of the CO2e, which has the factor's own uncertainty too [g].
+        eur: price [EUR]; NaN where any joule of a row has none.
+        eur_low: with the low end of the energy, and of the prices where it is not told which holds for what.
+        eur_high: likewise the high end.
         fallback: whether the factor is of another year or zone.
         factors: all that were used.
-        withheld: classes of endpoints (and whether made up) of which something is not shown.
+        prices: keys of all that were used.
     """
 
     rows: Rows
@@ -45,8 +52,12 @@ class Energy:
     grams: Grams
     half: Joules
     grams_half: Grams
+    eur: Floats
+    eur_low: Floats
+    eur_high: Floats
     fallback: Flags
     factors: Sequence[Factor]
+    prices: frozenset[str]
 
     @property
     def withheld(self) -> Mask:
@@ -87,91 +98,150 @@ class Accounts:
     """Answers questions about energy.
 
     Args:
-        intensity: of the grid.
+        intensity: of the grid, as it is known now.
         published: the cells of endpoints, for the role public.
+        known: what stands where now.
+        zone: of the site, by whose days cells are cut.
+        booked: of the grid, as it was known on each day; None: nothing else was known then.
     """
 
-    def __init__(self, intensity: Intensity, published: Published) -> None:
-        self.intensity, self._published = intensity, published
+    def __init__(
+        self, intensity: Intensity, published: Published, known: Now, zone: str, booked: Intensity | None = None
+    ) -> None:
+        self.intensity, self._published, self._known, self._zone = intensity, published, known, zone
+        self._booked = booked or intensity
 
-    def energy(self, reader: Reader, asked: Question, role: Role, now: int) -> Energy:
-        """Return energy and carbon.
+    def energy(self, reader: Reader, asked: Question, role: Role, now: int, view: View = "restated") -> Energy:
+        """Return energy, carbon and euros.
 
         Args:
             reader: of the ledger.
             asked: the question; its right to ask for devices is checked already.
             role: of the asker.
             now: UTC [s].
+            view: restated: carbon by what is known now; booked: by what was known on the day.
         """
         first = reader.first()
         begin = asked.end if first is None else max(asked.begin, first)
         if begin >= asked.end:
-            return self._priced(asked, [(None, empty(asked.by))])
-        spans = segments(self.intensity, begin, asked.end)
+            return _priced(asked, [])
+        spans = segments(self._booked if view == "booked" else self.intensity, begin, asked.end)
         if privacy.sees_all(role):
-            return self._priced(asked, [(s, self._exact(reader, asked, s, now)) for s in spans])
-        parts = [(s, self._hosts(reader, asked, s)) for s in spans]
+            return _priced(asked, [Part(s, self.exact(reader, asked, (s.begin, s.end), now), True) for s in spans])
+        parts = [Part(s, self.hosts(reader, asked, (s.begin, s.end)), True) for s in spans]
         cells = self.cells(reader, asked, begin, now)
-        return self._priced(asked, [*parts, *self._endpoints(cells, asked, spans)])
+        return _priced(asked, [*parts, *_endpoints(cells, asked, spans)])
 
     def cells(self, reader: Reader, asked: Question, begin: int, now: int) -> Cells:
         """Return the cells of endpoints that a question's filters leave."""
+        coarse = {*asked.by, *asked.where} <= {"class", "simulated"}
+        whole = asked.grain in ("day", "month") and asked.zone.key == self._zone
+        # The day in which the ledger begins is a whole one all the same.
+        begin = max(asked.begin, calendar.midnight(begin, calendar.clocks(self._zone)))
+        found = self._published.cells(reading(reader), begin, asked.end, now, coarse, whole)
+        return found.at(_meets(found.rows, asked.where))
 
-        def read(a: int, b: int, grain: Grain) -> Rows:
-            return reader.energy(a, b, grain, "UTC", FINE, {})
-
-        found = self._published.cells(read, begin, asked.end, now)
-        kept = _meets(found.rows, asked.where)
-        return found.at(kept)
-
-    def _exact(self, reader: Reader, asked: Question, span: Segment, now: int) -> Rows:
-        begin, end = span.begin, span.end
-        if "device" not in {*asked.by, *asked.where}:
-            return reader.energy(begin, end, asked.grain, asked.zone.key, asked.by, asked.where)
-        by = tuple(dict.fromkeys((*asked.by, "class", "device")))
-        rows = reader.energy(begin, end, asked.grain, asked.zone.key, by, asked.where)
-        rows = privacy.folded(rows, now)
+    def exact(
+        self, reader: Reader, asked: Question, window: tuple[int, int], now: int, grain: Grain | None = None
+    ) -> Rows:
+        """Return what the ledger has of a window, by bucket, ``by`` and price; buckets are cut where devices move."""
+        by = tuple(name for name in asked.by if name not in LEVELS)
+        if "device" in {*by, *asked.where}:
+            by = tuple(dict.fromkeys((*by, "class", "device")))
+        where = {name: texts for name, texts in asked.where.items() if name not in LEVELS}
+        zone = "UTC" if grain else asked.zone.key
+        rows = placed(reader.energy(*window, grain or asked.grain, zone, (*by, PLACE), where, self._known().places))
+        rows = rows.at(_meets(rows, {name: texts for name, texts in asked.where.items() if name in LEVELS}))
+        if "device" in by:
+            rows = privacy.folded(rows, now)
         if "device" in asked.where:
             rows = rows.at(rows.dims["device"] != privacy.FOLDED)
-        return summed(rows, asked.by)
+        return summed(rows, (*asked.by, PRICE), apart=True)
 
-    def _hosts(self, reader: Reader, asked: Question, span: Segment) -> Rows:
+    def hosts(self, reader: Reader, asked: Question, window: tuple[int, int], grain: Grain | None = None) -> Rows:
+        """Return what the ledger has of hosts, which are nobody's."""
         kinds = [kind for kind in asked.where.get("class", privacy.NOBODYS) if kind in privacy.NOBODYS]
         if not kinds:
-            return empty(asked.by)
-        where = {**asked.where, "class": tuple(sorted(kinds))}
-        return reader.energy(span.begin, span.end, asked.grain, asked.zone.key, asked.by, where)
+            return empty((*asked.by, PRICE))
+        of_hosts = replace(asked, where={**asked.where, "class": tuple(sorted(kinds))})
+        return self.exact(reader, of_hosts, window, 0, grain)
 
-    def _endpoints(
-        self, cells: Cells, asked: Question, spans: Sequence[Segment]
-    ) -> Iterator[tuple[Segment | None, Rows]]:
-        """Yield the sums of cells: a cell's carbon is that of the intensity at its beginning; it lies in one day."""
-        window = (asked.begin, asked.end)
-        edges = calendar.edges(*window, asked.grain, asked.zone)
-        _, cut = privacy.answer(cells, edges, asked.by, window)
-        yield None, cut
-        for span in spans:
-            mine = (cells.rows.begin >= span.begin) & (cells.rows.begin < span.end)
-            sums, _ = privacy.answer(cells.at(mine), edges, asked.by, window)
-            yield span, sums
 
-    def _priced(self, asked: Question, parts: Sequence[tuple[Segment | None, Rows]]) -> Energy:
-        """Return the sum of parts, each of one intensity; of what is withheld in one part nothing is shown."""
-        edges = calendar.edges(asked.begin, asked.end, asked.grain, asked.zone)
-        together = _placed(joined([rows for _, rows in parts], asked.by), edges)
-        mass = np.concatenate([grams(rows.joules, np.array(s.intensity if s else 0.0)) for s, rows in parts])
-        doubt = np.concatenate([np.full(len(rows), float(s.fallback if s else False)) for s, rows in parts])
-        rows = summed(together, asked.by)
-        if len(rows):
-            at, _ = codes(together.begin, *(together.dims[name] for name in asked.by))
-            mass, doubt = np.bincount(at, mass, len(rows)), np.bincount(at, doubt, len(rows))
-        used = {id(s.factor): s.factor for s, part in parts if s and len(part)}.values()
-        spread = max((f.uncertainty for f in used), default=0.0)
-        sigma = np.sqrt(rows.variance + rows.bias**2)
-        shown = np.where(rows.joules > 0, rows.joules, 1.0)
-        grams_sigma = np.hypot(mass / shown * sigma, mass * spread)
-        end = edges[np.searchsorted(edges, rows.begin, side="right")] if len(rows) else rows.begin
-        return Energy(rows, end, mass, Z95 * sigma, Z95 * grams_sigma, doubt > 0, list(used))
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one intensity by bucket, what is asked for and price; ``apart``: no device is of two prices at once."""
+
+    segment: Segment | None
+    rows: Rows
+    apart: bool
+
+
+def _endpoints(cells: Cells, asked: Question, spans: Sequence[Segment]) -> Iterator[Part]:
+    """Yield the sums of cells: a cell's carbon is that of the intensity at its beginning; it lies in one day."""
+    window, by = (asked.begin, asked.end), (*asked.by, PRICE)
+    edges = calendar.edges(*window, asked.grain, asked.zone)
+    _, cut = privacy.answer(cells, edges, by, window)
+    yield Part(None, cut, False)
+    for span in spans:
+        mine = (cells.rows.begin >= span.begin) & (cells.rows.begin < span.end)
+        sums, _ = privacy.answer(cells.at(mine), edges, by, window)
+        yield Part(span, sums, False)
+
+
+def _priced(asked: Question, parts: Sequence[Part]) -> Energy:
+    """Return the sum of parts; of what is withheld in one of them nothing is shown."""
+    edges = calendar.edges(asked.begin, asked.end, asked.grain, asked.zone)
+    rows = summed(_placed(joined([summed(p.rows, asked.by, p.apart) for p in parts], asked.by), edges), asked.by)
+    together = _placed(joined([p.rows for p in parts], (*asked.by, PRICE)), edges)
+    rate = rates(together.dims[PRICE])
+    lengths = [len(p.rows) for p in parts]
+    intensity = np.repeat([p.segment.intensity if p.segment else 0.0 for p in parts], lengths)
+    fallback = np.repeat([float(bool(p.segment and p.segment.fallback)) for p in parts], lengths)
+    columns = [grams(together.joules, intensity), fallback]
+    columns += [together.joules * of for of in (rate.middle, rate.low, rate.high)]
+    if len(rows):
+        at, _ = codes(together.begin, *(together.dims[name] for name in asked.by))
+        columns = [np.bincount(at, column, len(rows)) for column in columns]
+    mass, doubt, eur, least, most = columns
+    used = {id(p.segment.factor): p.segment.factor for p in parts if p.segment and len(p.rows)}.values()
+    spread = max((f.uncertainty for f in used), default=0.0)
+    sigma = np.sqrt(rows.variance + rows.bias**2)
+    drawn = np.where(rows.joules > 0, rows.joules, 1.0)
+    wide = Z95 * sigma / drawn
+    return Energy(
+        rows=rows,
+        end=edges[np.searchsorted(edges, rows.begin, side="right")] if len(rows) else rows.begin,
+        grams=mass,
+        half=Z95 * sigma,
+        grams_half=Z95 * np.hypot(mass / drawn * sigma, mass * spread),
+        eur=eur,
+        eur_low=least * np.maximum(1.0 - wide, 0.0),
+        eur_high=most * (1.0 + wide),
+        fallback=doubt > 0,
+        factors=list(used),
+        prices=frozenset(together.dims[PRICE].tolist()),
+    )
+
+
+def reading(reader: Reader) -> Read:
+    """Return how cells are read of a ledger."""
+
+    def read(begin: int, end: int, grain: Grain, places: Whereabouts) -> Rows:
+        return reader.energy(begin, end, grain, "UTC", FINE, {}, places)
+
+    return read
+
+
+def placed(rows: Rows) -> Rows:
+    """Return rows with the levels of their place, and its price, in the place of its key."""
+    keys = rows.dims[PLACE].tolist()
+    known = {key: place_of(key) for key in set(keys)}
+    dims = {name: column for name, column in rows.dims.items() if name != PLACE}
+    for level in LEVELS:
+        of = {key: place.level(level) for key, place in known.items()}
+        dims[level] = texts(of[key] for key in keys)
+    prices = {key: price_key(place.price) for key, place in known.items()}
+    return replace(rows, dims={**dims, PRICE: texts(prices[key] for key in keys)})
 
 
 def _placed(rows: Rows, edges: NDArray[np.int64]) -> Rows:

@@ -10,12 +10,13 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from thinwatt_agent.places import meant
+from thinwatt_collector.inventory.places import LEVELS
 from thinwatt_collector.serve.api import calendar
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.privacy import Role, sees_all
 from thinwatt_collector.serve.api.problems import ProblemError, wrong
 
-DIMENSIONS: Final = ("class", "model", "basis", "simulated", "device")
+DIMENSIONS: Final = ("class", "model", "basis", "simulated", *LEVELS, "device")
 FILTERS: Final = DIMENSIONS
 BASES: Final = ("measured", "modelled", "assumed")
 MOMENT: Final = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?"

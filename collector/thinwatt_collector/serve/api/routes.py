@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
@@ -18,19 +18,21 @@ from starlette.responses import Response, StreamingResponse
 
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
-from thinwatt_collector.serve.api import answers, calendar, documents, paging
+from thinwatt_collector.inventory.watched import Now, nothing_known
+from thinwatt_collector.serve.api import answers, calendar, campus_documents, documents, paging, prices, shares
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
+from thinwatt_collector.serve.api.campus import CampusView
 from thinwatt_collector.serve.api.coverage import coverage
-from thinwatt_collector.serve.api.energy import Accounts
+from thinwatt_collector.serve.api.energy import Accounts, View
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
 from thinwatt_collector.serve.api.export import Export, Format
 from thinwatt_collector.serve.api.openapi import RESPONSES, describe
 from thinwatt_collector.serve.api.privacy import Role, sees_all
 from thinwatt_collector.serve.api.problems import ProblemError, wrong
 from thinwatt_collector.serve.api.published import Published
-from thinwatt_collector.serve.api.question import FILTERS, MOMENT, Question, known, question
+from thinwatt_collector.serve.api.question import DIMENSIONS, FILTERS, MOMENT, Question, known, question
 from thinwatt_collector.serve.exposition import Family
 
 LONGEST_EXPORT: Final = 2_000_000
@@ -53,10 +55,14 @@ class Setting:
     Attributes:
         snapshot: the fleet now.
         books: the ledger.
-        intensity: of the grid.
+        intensity: of the grid, as it is known now.
         access: who may see what.
         zone: time zone of the site: whose days law 7 goes by, and the default of ``zone``.
         clock: UTC [s].
+        inventory: what stands where, as known now.
+        cells: those of endpoints, for the role public; None: new ones.
+        booked: of the grid, as it was known on each day; None: nothing else was known then.
+        stale_after: silence after which a device has departed [s].
     """
 
     snapshot: Snapshot
@@ -65,6 +71,15 @@ class Setting:
     access: Access
     zone: str
     clock: Clock = time.time
+    inventory: Now = nothing_known
+    cells: Published | None = None
+    booked: Intensity | None = None
+    stale_after: float = 600.0
+
+    @property
+    def published(self) -> Published:
+        """Return the cells of endpoints, for the role public."""
+        return self.cells or Published(calendar.clocks(self.zone), None, self.inventory)
 
 
 WRITTEN: Final[dict[str, Any]] = {"pattern": f"^{MOMENT}$"}
@@ -90,16 +105,21 @@ Zone = Annotated[
         examples=["Europe/Paris"],
     ),
 ]
-ENERGY_BY: Final = "class|model|basis|simulated|device"
+ENERGY_BY: Final = "|".join(DIMENSIONS)
 By = Annotated[
     str,
     Query(
         json_schema_extra={"pattern": f"^(({ENERGY_BY})(,({ENERGY_BY}))*)?$"},
         description="dimensions of the rows, with commas; made-up devices always stand apart; device: role technical",
-        examples=["class,basis"],
+        examples=["class,basis", "site,building,room"],
     ),
 ]
-View = Annotated[Literal["booked"], Query(description="booked: as committed, never changed")]
+ViewOf = Annotated[
+    View,
+    Query(
+        description="restated: carbon by the factors known now; booked: by those known on each day. The energy is one"
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="rows on a page [1]")]
 Cursor = Annotated[str | None, Query(max_length=2_000, description="`next` of the page before")]
 
@@ -117,7 +137,8 @@ class Endpoints:
     def __init__(self, setting: Setting) -> None:
         self._set = setting
         self._gate = Gate(setting.books)
-        self._accounts = Accounts(setting.intensity, Published(calendar.clocks(setting.zone)))
+        self._accounts = Accounts(setting.intensity, setting.published, setting.inventory, setting.zone, setting.booked)
+        self._campus = CampusView(self._gate, self._accounts, setting.inventory, calendar.clocks(setting.zone))
 
     def role(self, request: Request) -> Role:
         """Return the asker's role."""
@@ -135,10 +156,15 @@ class Endpoints:
         model: Annotated[Texts, _only("model")] = None,
         basis: Annotated[Texts, _only("basis")] = None,
         simulated: Annotated[Texts, _only("simulated")] = None,
+        establishment: Annotated[Texts, _only("establishment")] = None,
+        site: Annotated[Texts, _only("site")] = None,
+        building: Annotated[Texts, _only("building")] = None,
+        room: Annotated[Texts, _only("room")] = None,
+        pool: Annotated[Texts, _only("pool")] = None,
         device: Annotated[Texts, _only("device")] = None,
     ) -> Question:
         """Return what is asked."""
-        given = (kind, model, basis, simulated, device)
+        given = (kind, model, basis, simulated, establishment, site, building, room, pool, device)
         where = {name: texts for name, texts in zip(FILTERS, given, strict=True) if texts}
         return question(
             begin,
@@ -156,21 +182,35 @@ class Endpoints:
         return int(self._set.clock())
 
     async def fleet(self, request: Request) -> Response:
-        """Return what the fleet draws now, by class."""
+        """Return what the fleet draws now, by class, and who is expected, connected and silent."""
         _allow(request)
-        self.role(request)
-        return _json({"classes": answers.fleet(_shown(self._set.snapshot.families()))})
+        shown = answers.fleet(_shown(self._set.snapshot.families()))
+        return _json(await self._campus.fleet(shown, self.role(request), self.now(), self._set.stale_after))
 
-    async def energy(self, request: Request, asked: Question, limit: int, cursor: str | None) -> Response:
-        """Return a page of energy and carbon."""
+    async def estimate(self, request: Request) -> Response:
+        """Return a year of the inventory's fleet."""
+        _allow(request)
+        return _json(await self._campus.estimate(self.role(request), self.now()))
+
+    def me(self, request: Request) -> Response:
+        """Return who asks, and what there is to show."""
+        _allow(request)
+        shown = answers.fleet(_shown(self._set.snapshot.families()))
+        there = self._set.inventory().inventory is not None
+        about = {"zone": self._set.zone, "inventory": there, "demo": any(row["simulated"] for row in shown)}
+        return _json({"role": self.role(request), **about, "version": __version__})
+
+    async def energy(self, request: Request, asked: Question, view: View, limit: int, cursor: str | None) -> Response:
+        """Return a page of energy, carbon and euros."""
         role, now = self.role(request), self.now()
         last = paging.behind(cursor, _key(asked, role), 1 + len(asked.by))
-        found = await self._gate.ask(lambda reader: self._accounts.energy(reader, asked, role, now))
+        found = await self._gate.ask(lambda reader: self._accounts.energy(reader, asked, role, now, view))
         chosen, after = answers.page(found.rows, asked.by, last, limit)
         columns = answers.energy_columns(found, asked)
         return _json(
             _about(asked)
-            | {"view": "booked", "by": list(asked.by), "carbon": answers.carbon(self._set.intensity, found.factors)}
+            | {"view": view, "by": list(asked.by)}
+            | {"carbon": answers.carbon(self._set.intensity, found.factors, view), "tariffs": prices.told(found.prices)}
             | {"rows": answers.records(columns, chosen), "next": after and paging.cursor(_key(asked, role), after)}
         )
 
@@ -183,17 +223,35 @@ class Endpoints:
         columns = answers.coverage_columns(rows, expected, end, asked)
         return _json(
             _about(asked)
-            | {"rows": answers.records(columns, chosen), "next": after and paging.cursor(_key(asked, role), after)}
+            | {"by": list(asked.by), "rows": answers.records(columns, chosen)}
+            | {"next": after and paging.cursor(_key(asked, role), after)}
         )
+
+    async def shares(self, request: Request, asked: Question, limit: int, cursor: str | None) -> Response:
+        """Return a page of the parts of hosts' energy."""
+        role, now = self._technical(request, "where the energy of desktops went is"), self.now()
+        whole = shares.of_hosts(asked)
+        last = paging.behind(cursor, _key(whole, role), 1 + len(whole.by))
+        found = await self._gate.ask(lambda reader: self._accounts.energy(reader, whole, role, now))
+        chosen, after = answers.page(found.rows, whole.by, last, limit)
+        return _json(
+            _about(asked)
+            | {"carbon": answers.carbon(self._set.intensity, found.factors)}
+            | {"rows": answers.records(shares.columns(found, whole), chosen)}
+            | {"next": after and paging.cursor(_key(whole, role), after)}
+        )
+
+    def _technical(self, request: Request, what: str) -> Role:
+        """Return a role that sees all, or refuse the asker."""
+        role = self.role(request)
+        if not sees_all(role):
+            raise ProblemError(403, f"{what} not shown to the role {role}", remedy="show a token of the role technical")
+        return role
 
     async def agents(self, request: Request, limit: int, cursor: str | None) -> Response:
         """Return a page of agents."""
         _allow(request, "limit", "cursor")
-        role = self.role(request)
-        if not sees_all(role):
-            raise ProblemError(
-                403, f"agents are not shown to the role {role}", remedy="show a token of the role technical"
-            )
+        self._technical(request, "agents are")
         last = paging.behind(cursor, "agents", 1)
         try:
             found = await run_in_threadpool(self._set.books.agents, str(last[0]) if last else "", limit + 1)
@@ -203,12 +261,12 @@ class Endpoints:
         listed = [answers.agent(a) for a in found[:limit]]
         return _json({"agents": listed, "next": after and paging.cursor("agents", after)})
 
-    async def export(self, request: Request, asked: Question, form: Format) -> Response:
-        """Return energy and carbon as a file."""
+    async def export(self, request: Request, asked: Question, view: View, form: Format) -> Response:
+        """Return energy, carbon and euros as a file."""
         role, now = self.role(request), self.now()
 
         def write(reader: Reader) -> Export:
-            found = self._accounts.energy(reader, asked, role, now)
+            found = self._accounts.energy(reader, asked, role, now, view)
             if len(found.rows) > LONGEST_EXPORT:
                 raise wrong("grain", f"that is {len(found.rows)} rows", "take a coarser grain or a shorter window")
             return Export(answers.energy_columns(found, asked), form)
@@ -223,36 +281,51 @@ def create_api(setting: Setting) -> FastAPI:
     asking = Depends(ends.question)
     energy_names = ("begin", "end", "grain", "zone", "by", "view", *FILTERS)
 
-    @routes.get("/fleet", response_model=documents.Fleet, summary="Power now, by class")
+    @routes.get("/fleet", response_model=campus_documents.Fleet, summary="Power now, by class, and who is there")
     async def fleet(request: Request) -> Response:
         return await ends.fleet(request)
+
+    @routes.get("/estimate", response_model=campus_documents.Estimate, summary="A year, and what to measure next")
+    async def estimate(request: Request) -> Response:
+        return await ends.estimate(request)
+
+    @routes.get("/me", response_model=campus_documents.Me, summary="Who asks, and what there is to show")
+    async def me(request: Request) -> Response:
+        return ends.me(request)
 
     @routes.get("/energy", response_model=documents.Energy, summary="Energy and carbon, with their interval")
     async def energy(
         request: Request,
         asked: Question = asking,
-        view: View = "booked",  # noqa: ARG001  # there is one, so far
+        view: ViewOf = "restated",
         limit: Limit = 1000,
         cursor: Cursor = None,
     ) -> Response:
         _allow(request, *energy_names, "limit", "cursor")
-        return await ends.energy(request, asked, limit, cursor)
+        return await ends.energy(request, asked, view, limit, cursor)
 
     @routes.get("/coverage", response_model=documents.Coverage, summary="For how much of the time energy is known")
     async def covered(
+        request: Request, asked: Question = asking, limit: Limit = 1000, cursor: Cursor = None
+    ) -> Response:
+        _allow(request, *(name for name in energy_names if name != "view"), "limit", "cursor")
+        return await ends.coverage(request, asked, limit, cursor)
+
+    @routes.get("/shares", response_model=shares.Shares, summary="Where hosts' energy went, by pool (role technical)")
+    async def shared(
         request: Request,
         begin: Begin = None,
         end: End = None,
         grain: GrainOf = "day",
         zone: Zone = None,
-        kind: Annotated[Texts, _only("class")] = None,
         simulated: Annotated[Texts, _only("simulated")] = None,
+        device: Annotated[Texts, _only("device")] = None,
         limit: Limit = 1000,
         cursor: Cursor = None,
     ) -> Response:
-        _allow(request, "begin", "end", "grain", "zone", "class", "simulated", "limit", "cursor")
-        asked = ends.question(request, begin, end, grain, zone, "class", kind, None, None, simulated)
-        return await ends.coverage(request, asked, limit, cursor)
+        _allow(request, "begin", "end", "grain", "zone", *shares.FILTERS, "limit", "cursor")
+        asked = ends.question(request, begin, end, grain, zone, "", simulated=simulated, device=device)
+        return await ends.shares(request, asked, limit, cursor)
 
     @routes.get("/agents", response_model=documents.Agents, summary="Agents and their health (role technical)")
     async def agents(request: Request, limit: Limit = 1000, cursor: Cursor = None) -> Response:
@@ -267,10 +340,10 @@ def create_api(setting: Setting) -> FastAPI:
         request: Request,
         asked: Question = asking,
         format: Annotated[Format, Query(description="of the file")] = "csv",  # noqa: A002  # its name in the address
-        view: View = "booked",  # noqa: ARG001  # there is one, so far
+        view: ViewOf = "restated",
     ) -> Response:
         _allow(request, *energy_names, "format")
-        return await ends.export(request, asked, format)
+        return await ends.export(request, asked, view, format)
 
     app = FastAPI(title="thinwatt", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(routes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Objects = NDArray[np.object_]
 Mask = NDArray[np.bool_]
+LARGEST: Final = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,25 +101,37 @@ def codes(*columns: NDArray[Any]) -> tuple[Ints, Ints]:
     (array([1, 0, 1]), array([1, 0]))
     """
     n = len(columns[0])
-    found = np.zeros(n, np.int64)
+    found, size = np.zeros(n, np.int64), 1
     for column in columns:
+        rank, count = _ranks(column)
+        if size > LARGEST // max(count, 1):
+            found, size = np.unique(found, return_inverse=True)[1].reshape(n), n
+        found, size = found * count + rank, size * max(count, 1)
+    _, first, number = np.unique(found, return_index=True, return_inverse=True)
+    return number.reshape(n), first
+
+
+def _ranks(column: NDArray[Any]) -> tuple[Ints, int]:
+    """Return the place of each entry among the different ones in order, and how many they are."""
+    if column.dtype.kind != "O":
         keys, inverse = np.unique(column, return_inverse=True)
-        found = found * max(len(keys), 1) + inverse.reshape(n)
-        found = np.unique(found, return_inverse=True)[1].reshape(n)
-    return found, np.unique(found, return_index=True)[1]
+        return inverse.reshape(len(column)), len(keys)
+    entries = column.tolist()  # a few texts, many times: a dictionary is faster than sorting objects
+    rank = {text: at for at, text in enumerate(sorted(set(entries)))}
+    return np.fromiter((rank[text] for text in entries), np.int64, len(entries)), len(rank)
 
 
-def summed(rows: Rows, by: Sequence[str]) -> Rows:
+def summed(rows: Rows, by: Sequence[str], apart: bool = False) -> Rows:
     """Return one row a bucket and group, sorted by them.
 
     Energy, variance, bias and covered time add up (METHOD §1). Of the devices the largest number stands: one device
-    may be in several of the rows.
+    may be in several of the rows. ``apart`` says that none is: then they add up as well.
     """
     if not len(rows):
         return empty(by)
     group, first = codes(rows.begin, *(rows.dims[name] for name in by))
     devices = np.zeros(len(first), np.int64)
-    np.maximum.at(devices, group, rows.devices)
+    (np.add if apart else np.maximum).at(devices, group, rows.devices)
     return Rows(
         rows.begin[first],
         {name: rows.dims[name][first] for name in by},

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 
 from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.factors import table
+from thinwatt_collector.inventory.watched import Now, nothing_known
 from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
 from thinwatt_collector.readers import LedgerReader
 from thinwatt_collector.serve.api.access import Access, Anonymous
@@ -146,10 +147,12 @@ class Api:
     now: list[int]
 
 
-def application(books: Shelf, tokens: Path, anonymous: Anonymous, now: list[int]) -> Starlette:
+def application(
+    books: Shelf, tokens: Path, anonymous: Anonymous, now: list[int], inventory: Now = nothing_known
+) -> Starlette:
     access = Access(Tokens(tokens), anonymous)
     pages = Pages(families())
-    setting = Setting(pages, books, table.load({"zone": "FR"}), access, "Europe/Paris", lambda: now[0])
+    setting = Setting(pages, books, table.load({"zone": "FR"}), access, "Europe/Paris", lambda: now[0], inventory)
     return create_app(pages, create_api(setting))
 
 

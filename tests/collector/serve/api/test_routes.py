@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,24 @@ def test_coverage_says_what_is_known_and_what_is_not(campus: Campus, tmp_path: P
         assert row["coverage"] == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize("late, slots", [(0, 3), (119, 3), (120, 4), (899, 4), (1019, 4), (1020, 5)])
+def test_the_rest_of_the_running_slot_is_no_gap(late: int, slots: int, campus: Campus, tmp_path: Path) -> None:
+    host, hour = campus.device("host-0", "host"), NOW // 3600 * 3600
+    campus.energy(host, [hour // 900 + n for n in range(4)], 1.0)
+    campus.energy(host, [hour // 900 + 4], 1.0, covered=float(min(late, 900)))
+    campus.energy(host, [hour // 900 + 5], 1.0, covered=max(late - 900.0, 1.0))
+    now = hour + 3600 + late
+    with served(application(Shelf(campus.ledger), tmp_path / "none", "public", [now])) as client:
+        (row,) = client.get(f"/api/v1/coverage?begin={_iso(hour)}").json()["rows"]
+    covered = [900.0] * 4 + [float(min(late, 900)), max(late - 900.0, 1.0)]
+    assert row["covered_seconds"] == sum(covered[:slots])
+    assert row["gap_seconds"] == slots * 900 - sum(covered[:slots])
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+", "%2B")
+
+
 def test_pages_are_the_whole_without_doubles(api: Api) -> None:
     path = f"{ENERGY}&grain=slot&by=device"
     whole = get(api, path, **api.technical)["rows"]
@@ -158,14 +177,23 @@ def test_no_file_is_left_behind(api: Api, tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_fleet_now_is_what_the_metrics_show(api: Api) -> None:
     pc, host = get(api, "/api/v1/fleet")["classes"]
-    assert host == {
+    nothing = {"expected": None, "by_design": None, "silent": None}
+    assert host == nothing | {
         "class": 'ho"st, {x="1"}',
         "simulated": False,
         "devices": 2,
         "watts": 400.0,
         "share": {"measured": 0.75, "modelled": 0.25},
+        "with_agent": 0,
     }
-    assert pc == {"class": "desktop", "simulated": False, "devices": 6, "watts": None, "share": None}
+    assert pc == nothing | {
+        "class": "desktop",
+        "simulated": False,
+        "devices": 6,
+        "watts": None,
+        "share": None,
+        "with_agent": 6,
+    }
 
 
 def test_agents_are_for_the_technical_role_and_paged(api: Api) -> None:
@@ -221,7 +249,7 @@ def test_a_collector_may_refuse_whoever_has_no_token(small: Campus, tmp_path: Pa
         ("by=class,class", "by", "once"),
         ("basis=guessed", "basis", "measured"),
         ("simulated=yes", "simulated", "true"),
-        ("view=restated", "view", "booked"),
+        ("view=later", "view", "booked"),
         ("clas=host", "clas", "class"),
         ("limit=0", "limit", "ge"),
         ("cursor=@@@", "cursor", "first page"),
@@ -252,10 +280,19 @@ def test_an_empty_ledger_answers_with_no_rows(campus: Campus, tmp_path: Path) ->
 
 def test_the_openapi_document_names_units_and_problems(api: Api) -> None:
     document = get(api, "/api/v1/openapi.json")
-    assert set(document["paths"]) == {"/fleet", "/energy", "/coverage", "/agents", "/export"}
+    assert set(document["paths"]) == {
+        *("/fleet", "/shares", "/energy", "/coverage", "/agents", "/export", "/estimate", "/me"),
+    }
     row = document["components"]["schemas"]["EnergyRow"]["properties"]
     for name, unit in (("joules", "[J]"), ("kwh", "[kWh]"), ("kgco2e", "[kgCO2e]"), ("covered_seconds", "[s]")):
         assert unit in row[name]["description"]
+    for name, unit in (("EnergyOfYear", "kWh"), ("CarbonOfYear", "kgCO2e"), ("PriceOfYear", "EUR")):
+        ends = [
+            p
+            for key, p in document["components"]["schemas"][name]["properties"].items()
+            if key[-4:] in ("_low", "high")
+        ]
+        assert all(f"[{unit}]" in end["description"] for end in ends)
     for path in document["paths"].values():
         assert "application/problem+json" in path["get"]["responses"]["4XX"]["content"]
     assert "HTTPValidationError" not in json.dumps(document)

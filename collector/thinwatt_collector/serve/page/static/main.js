@@ -217,7 +217,7 @@ async function show() {
   // What this collector's API has: an older one knows no places and no estimate.
   const known = await ask("openapi.json");
   const by = known.paths["/api/v1/energy"] ?? known.paths["/energy"];
-  await places(JSON.stringify(by).includes("building") ? (levels) => span(thisMonth.begin, thisMonth.end, "month", levels) : null, mine);
+  await places(JSON.stringify(by).includes("building") ? (levels, where = {}) => span(thisMonth.begin, thisMonth.end, "month", levels, where) : null, mine);
   const hasInventory = Object.keys(known.paths).some((path) => path.endsWith("/me")) && (await ask("me")).inventory;
   advice(hasInventory ? await ask("estimate") : null);
   document.getElementById("foot").textContent = t("foot", { version: known.info.version });

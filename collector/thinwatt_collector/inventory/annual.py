@@ -1,0 +1,187 @@
+"""From the days of a year that the ledger knows to what a device draws in a year, and how far to believe it. Pure.
+
+The weeks of an academic year are not alike: a month of holidays says little of a month of teaching. So devices are
+compared with others of their class *on the same days*: the power of a group on a day is its own level times the day's,
+
+    P(group, day) = level(group) · season(day)         season: of the class, 1 in the mean of the days that it knows
+
+fitted as in an analysis of a two-way table (the energies of each group, and of each day, come out as they are). What a
+group says of a year is its level. It was seen on some of the year's days only, and so was its class: both parts that
+are missing are told, and what they make doubtful is for ``campus`` to say.
+
+*Covered days.* A day counts when the energy of half of it is known; below :data:`ENOUGH` days nothing is said at all.
+A machine that speaks for itself is silent when it is off: between its first day and its last, the time that nobody
+covers is time off. A machine that another speaks for, or a host, is not: there silence is a gap, and not extrapolated
+within the day.
+
+References:
+    Deming and Stephan 1940, On a least squares adjustment of a sampled frequency table when the expected marginal
+    totals are known (the fit). Kazandjieva et al. 2012, Green Enterprise Computing Data: Assumptions and Realities
+    (IGCC): measure for a month at least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thinwatt_collector.models.devices import model_of
+from thinwatt_collector.units import Joules, Ratio, Seconds, Watts
+
+DAYS: Final = 364
+"""A year's weeks, whole: each weekday as often as any other."""
+ENOUGH: Final = 28
+"""Covered days that a group needs before it says a year."""
+ROUNDS: Final = 50
+DAY: Final = timedelta(days=1).total_seconds()
+YEAR: Final = timedelta(days=365).total_seconds()
+"""8,760 h [s]."""
+Floats = NDArray[np.float64]
+
+
+ANY: Final = "*"
+
+
+class Where(NamedTuple):
+    """Whose: a class of devices, their hardware model and place; "" is unknown, :data:`ANY` not told apart."""
+
+    kind: str
+    model: str = ANY
+    site: str = ANY
+    building: str = ANY
+    room: str = ANY
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Days of a group; columns of shape (364,), the newest day last.
+
+    Attributes:
+        joules: energy [J].
+        covered: time with known energy, added up over devices [s].
+        devices: how many were heard, or at least so many [1].
+        by_basis: energy by basis and its bias (the part that does not shrink with the number of devices) [J].
+    """
+
+    joules: Joules
+    covered: Seconds
+    devices: Floats
+    by_basis: dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What agents tell of a group of devices, as a year of one of them.
+
+    Attributes:
+        where: whose; :data:`ANY` is of all that no closer reading is of.
+        devices: how many tell it [1].
+        energy: of one of them in 8,760 h, without its room's PUE [J].
+        unseen: part of the year that no group of the class was seen, of those seen on enough of the same days [1].
+        own_unseen: part of it that this one was not [1].
+        doubt: relative standard deviation that those of a model have in common: the ledger's own, of what is not
+            metered [1].
+        basis: part of the energy that is measured, and that is modelled [1].
+    """
+
+    where: Where
+    devices: float
+    energy: float
+    unseen: float = 0.0
+    own_unseen: float = 0.0
+    doubt: float = 0.0
+    basis: tuple[float, float] = (1.0, 0.0)
+
+
+def readings(groups: dict[Where, Days], silent_when_off: Collection[Where]) -> list[Reading]:
+    """Return what a year's days say, of the groups that have enough of them.
+
+    Args:
+        groups: no device in two of them on one day.
+        silent_when_off: those whose devices speak for themselves.
+    """
+    found: list[Reading] = []
+    for kind in sorted({where.kind for where in groups}):
+        mine = [where for where in groups if where.kind == kind]
+        known = [_exposed(where, groups[where], where in silent_when_off) for where in mine]
+        found += _of_class(mine, [groups[where] for where in mine], known)
+    return found
+
+
+def _of_class(
+    where: Sequence[Where], days: Sequence[Days], known: Sequence[tuple[Joules, Seconds]]
+) -> Iterator[Reading]:
+    level = levels(np.array([joules for joules, _ in known]), np.array([seconds for _, seconds in known]))
+    there_on = np.array([seconds > 0 for _, seconds in known], np.int64)
+    seen = there_on.sum(axis=1).tolist()
+    # What another saw says something of those that it can be compared with.
+    together = there_on @ there_on.T >= ENOUGH
+    reach = np.max(np.where(together, np.array(seen)[None, :], 0), axis=1).tolist()
+    for i, of in enumerate(days):
+        if seen[i] >= ENOUGH:
+            there = np.where(known[i][1] > 0, of.devices if where[i].kind == "host" else _company(of.devices), 0.0)
+            total = sum(joules for joules, _ in of.by_basis.values()) or 1.0
+            yield Reading(
+                where=where[i],
+                devices=float(np.sort(there)[-ENOUGH]),
+                energy=float(level[i]) * YEAR,
+                unseen=1.0 - reach[i] / DAYS,
+                own_unseen=1.0 - seen[i] / DAYS,
+                doubt=sum(bias for basis, (_, bias) in of.by_basis.items() if basis != "measured") / total,
+                basis=(_part(of, "measured", total), _part(of, "modelled", total)),
+            )
+
+
+def _part(of: Days, basis: str, total: float) -> float:
+    return of.by_basis.get(basis, (0.0, 0.0))[0] / total
+
+
+def _company(devices: Floats) -> Floats:
+    """Return how many devices there were each day: as many were heard before or on it, and on it or after."""
+    before = np.maximum.accumulate(devices)
+    after = np.maximum.accumulate(devices[::-1])[::-1]
+    found: Floats = np.minimum(before, after)
+    return found
+
+
+def _exposed(where: Where, days: Days, silent: bool) -> tuple[Joules, Seconds]:
+    """Return energy and the time that it is of, added up over devices; 0 on days that say nothing."""
+    if silent:
+        there = _company(days.devices) * DAY
+        off = model_of(where.kind, where.model).states[0]
+        rest = np.maximum(there - days.covered, 0.0)
+        return np.where(there > 0, days.joules + rest * np.nan_to_num(off), 0.0), np.maximum(there, days.covered)
+    half = days.covered >= 0.5 * DAY * np.maximum(days.devices, 1.0)
+    return np.where(half, days.joules, 0.0), np.where(half, days.covered, 0.0)
+
+
+def levels(joules: Joules, seconds: Seconds) -> Watts:
+    """Return the power of each group over a year of the days that any of them knows.
+
+    Args:
+        joules: by group and day, shape (n, d) [J].
+        seconds: that they are of, 0 where nothing is known, likewise [s].
+
+    One room was there all year; another came in the holidays, and draws half as much as the first did then:
+
+    >>> year, late = [8.0, 8.0, 8.0, 2.0], [0.0, 0.0, 0.0, 1.0]
+    >>> levels(np.array([year, late]), np.array([[1.0] * 4, [0, 0, 0, 1.0]])).tolist()
+    [6.5, 3.25]
+    """
+    known = seconds.sum(axis=0) > 0
+    season: Ratio = np.where(known, 1.0, 0.0)
+    level: Watts = np.zeros(len(joules))
+    for _ in range(ROUNDS):
+        level = _divided(joules.sum(axis=1), seconds @ season)
+        season = _divided(joules.sum(axis=0), level @ seconds)
+        season = season / season[known].mean() if season.any() else np.where(known, 1.0, 0.0)
+    return _divided(joules.sum(axis=1), seconds @ season)
+
+
+def _divided(one: Floats, other: Floats) -> Floats:
+    return np.divide(one, other, out=np.zeros_like(one), where=other > 0)

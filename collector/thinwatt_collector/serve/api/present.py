@@ -1,0 +1,105 @@
+"""Who is there, by class: what the inventory expects, who has an agent, who is silent; as a role may know it. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+from thinwatt_collector.inventory.devices import devices_on
+from thinwatt_collector.inventory.watched import Standing
+from thinwatt_collector.models.devices import CLASSES
+from thinwatt_collector.serve.api import privacy
+from thinwatt_collector.serve.api.books import Census, Known
+from thinwatt_collector.serve.api.privacy import NOBODYS, K, Role
+from thinwatt_collector.serve.api.told import connected
+
+SECOND: Final = 1_000_000_000
+AWAY: Final = timedelta(days=7).total_seconds()
+"""After so long an endpoint that speaks for itself is silent: before, it may be off [s]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Who was not heard lately.
+
+    Attributes:
+        census: who is known.
+        now: UTC [s].
+        stale: silence after which a machine that is always on is silent [s].
+    """
+
+    census: Census
+    now: int
+    stale: float
+
+    def of(self, agent: str, may_be_off: bool) -> bool:
+        """Return whether an agent is silent."""
+        seen = self.census.heard.get(agent, 0) / SECOND
+        return self.now - seen > (AWAY if may_be_off else self.stale)
+
+    def count(self, devices: Iterable[Known]) -> int:
+        """Return how many of some devices are."""
+        return sum(self.of(d.agent, d.alone and d.kind not in NOBODYS) for d in devices)
+
+
+def agents(silence: Silence, role: Role) -> dict[str, int]:
+    """Return how many agents are known, and how many of them are silent.
+
+    The role public does not learn whether an endpoint is on that speaks for itself, or a gateway of a few.
+    """
+    of: dict[str, list[Known]] = {name: [] for name in silence.census.heard}
+    for device in silence.census.devices:
+        of.setdefault(device.agent, []).append(device)
+    found = 0
+    for name, devices in of.items():
+        endpoints = [d for d in devices if d.kind not in NOBODYS]
+        itself = any(d.alone for d in endpoints)
+        if privacy.sees_all(role) or not endpoints or (len(endpoints) >= K and not itself):
+            found += silence.of(name, may_be_off=itself)
+    return {"known": len(of), "silent": found}
+
+
+def classes(
+    shown: Sequence[Mapping[str, Any]], standing: Standing, silence: Silence, role: Role, day: date
+) -> list[dict[str, Any]]:
+    """Return the rows of /fleet with what the inventory and the ledger say of each class.
+
+    Args:
+        shown: rows of what the fleet draws now.
+        standing: what stands where.
+        silence: who is known, and who of them is silent.
+        role: of the asker.
+        day: whose fleet.
+    """
+    who = connected(standing, silence.census, day, silence.now)
+    expected: Counter[str] = Counter()
+    by_design: Counter[str] = Counter()
+    for d in devices_on(standing.inventory, day) if standing.inventory else ():
+        expected[d.kind] += d.count
+        by_design[d.kind] += d.by_design * max(d.count - who.by_line[d.name], 0)
+    rows = {(row["class"], row["simulated"]): dict(row) for row in shown}
+    for kind in CLASSES:
+        if expected[kind]:
+            nothing = {"class": kind, "simulated": who.simulated, "devices": None, "watts": None, "share": None}
+            rows.setdefault((kind, who.simulated), nothing)
+    for (kind, simulated), row in rows.items():
+        ours = standing.inventory is not None and simulated == who.simulated
+        if ours:
+            there = [device for device, line in who.lines.items() if line.kind == kind]
+        else:
+            there = [d for d in silence.census.devices if (d.kind, d.simulated) == (kind, simulated)]
+        row |= {
+            "expected": expected[kind] if ours else None,
+            "with_agent": len(there),
+            "by_design": by_design[kind] if ours else None,
+            "silent": silence.count(there) if privacy.sees_all(role) or kind in NOBODYS else None,
+        }
+    return [rows[key] for key in sorted(rows)]
+
+
+def unknown(shown: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of /fleet where the ledger can't be read: what is not known is null."""
+    return [{**row, "expected": None, "with_agent": None, "by_design": None, "silent": None} for row in shown]

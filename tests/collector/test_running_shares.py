@@ -1,0 +1,108 @@
+"""Through the running collector: frames of hosts with desktops in, parts of their energy out, and all of it there."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.agent.recording import at
+from tests.collector.sending import SECOND, Sender
+from tests.collector.test_running_carbon import running
+from thinwatt_agent.loop import Sampler, SamplerOptions
+from thinwatt_collector.receive import Message
+from thinwatt_collector.run import Collector
+from thinwatt_collector.serve.app import below, create_app
+from thinwatt_collector.serve.server import serve
+
+BEGIN = datetime(2026, 3, 2, 8, tzinfo=UTC)
+WINDOW = "begin=2026-03-02T08:00Z&end=2026-03-02T12:00Z"
+
+
+def send(collector: Collector, side: int, hours: float = 3.0) -> None:
+    """Have a made-up host say what it drew and what its desktops did, a row a minute."""
+    name = f"vdi-{side}"
+    options = {"name": name, "class": "host", "desktops": 14, "roaming": 5, "side": side, "pools": "tp, staff"}
+    sampler = Sampler(Path("/"), SamplerOptions(interval=60.0, sources={"fake": {"enabled": True, **options}}))
+    rows = [sampler.sample(at(60.0 * n)) for n in range(int(hours * 60) + 1)]
+    first = rows[0]
+    sender = Sender(name, schema=sampler.schema, offset=int(BEGIN.timestamp()) * SECOND)
+    ticks = [(n, 60.0 * n, [b - a for a, b in zip(first, row, strict=True)]) for n, row in enumerate(rows) if n]
+    data = [sender.hello({"class": "host", "simulated": True})]
+    data += [sender.frame(start, ticks[start : start + 5], at=ticks[-1][1]) for start in range(0, len(ticks), 5)]
+    assert collector._step.take([Message(b"\0r", name, one, time.time_ns()) for one in data]) == []
+    collector.commit()
+
+
+def asked(collector: Collector, path: str, *, owner: bool = True) -> httpx.Response:
+    web = serve(below(collector.own_api) if owner else create_app(collector, collector.api), None, "127.0.0.1:0")
+    try:
+        return httpx.get(f"http://127.0.0.1:{web.port}/api/v1/{path}")
+    finally:
+        web.close()
+
+
+def total(rows: list[dict[str, Any]], name: str = "kwh") -> float:
+    return sum(float(row[name]) for row in rows)
+
+
+@pytest.mark.parametrize("policy", ["reservation", "activity", "equal", "marginal"])
+def test_the_parts_are_the_hosts(policy: str, tmp_path: Path) -> None:
+    with running(tmp_path, f'[attribution]\npolicy = "{policy}"\n[tariff]\neur_per_kwh = "0.20"\n') as collector:
+        for side in (0, 1):
+            send(collector, side)
+        whole = asked(collector, f"energy?{WINDOW}&grain=hour&by=class").json()["rows"]
+        answer = asked(collector, f"shares?{WINDOW}&grain=hour").json()
+        rows = answer["rows"]
+        assert {row["policy"] for row in rows} == {policy}
+        assert {row["simulated"] for row in rows} == {"true"}
+        for name in ("kwh", "kgco2e", "eur"):
+            assert total(rows, name) == pytest.approx(total(whole, name), rel=1e-9)
+        for hour in {row["begin"] for row in whole}:
+            of_hour = [total([r for r in found if r["begin"] == hour]) for found in (rows, whole)]
+            assert of_hour[0] == pytest.approx(of_hour[1], rel=1e-9)
+        one = asked(collector, f"shares?{WINDOW}&device=vdi-1").json()["rows"]
+        mine = asked(collector, f"energy?{WINDOW}&by=device&device=vdi-1").json()["rows"]
+        assert total(one) == pytest.approx(total(mine), rel=1e-9)
+        metrics = [f for f in collector.families() if f.metric.name == "thinwatt_shared_energy_joules_total"]
+        assert metrics[0].values.sum() == pytest.approx(total(whole) * 3.6e6, rel=1e-9)
+
+
+def test_desktops_that_migrate_are_there_all_the_time(tmp_path: Path) -> None:
+    with running(tmp_path) as collector:
+        for side in (0, 1):
+            send(collector, side)
+        rows = asked(collector, f"shares?{WINDOW}&grain=month").json()["rows"]
+    (roaming,) = [row for row in rows if (row["pool"], row["part"]) == ("roaming", "dynamic")]
+    assert roaming["desktop_hours"] == pytest.approx(5 * 3.0, rel=0.02)
+    assert [row["desktop_hours"] for row in rows if not row["pool"]] == [None] * 2
+    assert {row["part"] for row in rows if not row["pool"]} == {"idle", "overhead"}
+
+
+def test_it_is_for_the_technical_role(tmp_path: Path) -> None:
+    with running(tmp_path) as collector:
+        send(collector, 0, hours=0.5)
+        refused = asked(collector, f"shares?{WINDOW}", owner=False)
+        assert refused.status_code == 403
+        assert "technical" in refused.json()["remedy"]
+        wrong = asked(collector, f"shares?{WINDOW}&by=pool")
+        assert (wrong.status_code, wrong.json()["parameter"]) == (400, "by")
+
+
+def test_pages_are_the_whole(tmp_path: Path) -> None:
+    with running(tmp_path) as collector:
+        send(collector, 0)
+        whole = asked(collector, f"shares?{WINDOW}&grain=slot").json()["rows"]
+        found, cursor = [], ""
+        while True:
+            page = asked(collector, f"shares?{WINDOW}&grain=slot&limit=7{cursor}").json()
+            found += page["rows"]
+            if page["next"] is None:
+                break
+            cursor = f"&cursor={page['next']}"
+    assert found == whole
+    assert len(whole) > 50
