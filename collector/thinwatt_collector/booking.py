@@ -18,11 +18,12 @@ from thinwatt_collector import accept, book, clock, counting, decode, sharing
 from thinwatt_collector.book import Energy, Event, Ints, StreamRow, Totals, Transaction
 from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
-from thinwatt_collector.fleet import Fleet, Placed
+from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.labels import Family, key
 from thinwatt_collector.layout import GroupLayout, SourceKey
 from thinwatt_collector.ledger import Ledger, LedgerError
 from thinwatt_collector.models.attribution import DEFAULT, Policy
+from thinwatt_collector.placed import Placed
 from thinwatt_collector.receive import Message
 from thinwatt_collector.sharing import Line, Shared
 from thinwatt_collector.tallies import Reply, Tallies, refusal

@@ -16,8 +16,8 @@ TOLERANCE: Final = 2 * SECOND
 """An agent's own wall clock is believed within 2 s of the collector's [ns]."""
 AHEAD: Final = 86_400 * SECOND
 """No row is placed later than so long after its receipt [ns]: no clock that was once checked goes further wrong."""
-BEHIND: Final = 400 * 86_400 * SECOND
-"""Nor is a stream whose rows end longer ago than stream rows are kept [ns]: a battery that is empty says 1970."""
+BEHIND: Final = 3650 * 86_400 * SECOND
+"""Nor is a stream whose rows end longer ago than a machine lives [ns]: a battery that is empty says 1970."""
 PATIENCE: Final = 600_000_000_000
 """A stall of the network is thought to last no longer than this [ns]."""
 

@@ -18,9 +18,10 @@ from thinwatt_collector.book import Moves, StreamRow, StreamRows, objects
 from thinwatt_collector.clock import Past, Pin
 from thinwatt_collector.counting import WINNERS, DeviceModels
 from thinwatt_collector.labels import Family, Totals
-from thinwatt_collector.layout import Layout, SourceKey, layout_of, same_columns, visible
+from thinwatt_collector.layout import SourceKey, layout_of, same_columns, visible
 from thinwatt_collector.ledger import Dimensions
 from thinwatt_collector.models.devices import DeviceModel
+from thinwatt_collector.placed import Placed, Rows
 from thinwatt_collector.sharing import line_of
 
 Ints = NDArray[np.int64]
@@ -33,35 +34,6 @@ SOURCES: Final = 1 << 22
 CACHE: Final = 256 << 20
 """States of streams beyond so many bytes are thrown out when most were not heard for :data:`COLD` [ns]."""
 COLD: Final = 3600 * 1_000_000_000
-
-
-class Rows:
-    """Growing columns of equal length; ``self[name]`` is the used part."""
-
-    def __init__(self, **columns: tuple[Any, tuple[int, ...]]) -> None:
-        self.size = 0
-        self._columns = {n: np.zeros((16, *shape), dtype) for n, (dtype, shape) in columns.items()}
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._columns[name][: self.size]
-
-    def append(self) -> int:
-        """Add a row of zeros and return its number."""
-        room = len(next(iter(self._columns.values())))
-        if self.size == room:
-            for name, column in self._columns.items():
-                self._columns[name] = np.concatenate((column, np.zeros_like(column)))
-        self.size += 1
-        return self.size - 1
-
-
-@dataclass(slots=True)
-class Placed:
-    """A layout with the states of the streams that use it: cumulative columns at the position, and device numbers."""
-
-    layout: Layout
-    sources: list[Ints]
-    rows: Rows
 
 
 @dataclass(frozen=True, slots=True)
