@@ -115,13 +115,19 @@ def _all_rise(columns: NDArray[np.float64], counters: NDArray[np.intp], largest:
     """Say whether no counter falls or leaves its bounds; every number is compared with the next in memory, at once."""
     if not len(counters) or not len(columns):
         return True
-    rises = np.ones(columns.shape, np.bool_)
+    gauges = np.ones(columns.shape[1], np.bool_)
+    gauges[counters] = False
+    no_step = np.zeros(columns.shape[1:], np.bool_)
+    no_step[:, -1] = True  # from the last row of a column to the first of the next
+    no_step[gauges] = True
+    most = np.full(columns.shape[1], np.inf)
+    most[counters] = largest
+    rises = np.empty(columns.shape, np.bool_)
     flat = columns.reshape(-1)
     with np.errstate(invalid="ignore"):
         np.greater_equal(flat[1:], flat[:-1], out=rises.reshape(-1)[:-1])
-        rises[:, :, -1] = True  # from the last row of a column to the first of the next is no step
-        gauges = np.ones(columns.shape[1], np.bool_)
-        gauges[counters] = False
-        rises[:, gauges] = True
-        first, last = columns[:, counters, 0], columns[:, counters, -1]
-        return bool(rises.all() and first.min() >= 0 and (last <= largest).all())
+        rises.reshape(-1)[-1] = True
+        np.logical_or(rises, no_step, out=rises)
+        # NaN falls below nothing and exceeds nothing: it was no rise.
+        low = columns[:, :, 0] < np.where(gauges, -np.inf, 0.0)
+        return bool(rises.all() and not low.any() and not (columns[:, :, -1] > most).any())

@@ -203,8 +203,11 @@ def concat_energy(parts: Sequence[Energy]) -> Energy:
 
 
 def concat_totals(parts: Sequence[Totals]) -> Totals:
-    """Return the rows of all parts, one behind the other."""
-    return Totals(_ints([p.stream for p in parts]), _ints([p.label for p in parts]), _floats([p.amount for p in parts]))
+    """Return the rows of all parts by label, those of one label in their order: to be merged twice, it sorts once."""
+    label = _ints([p.label for p in parts])
+    order = np.argsort(label, kind="stable")
+    stream, amount = _ints([p.stream for p in parts]), _floats([p.amount for p in parts])
+    return Totals(stream[order], label[order], amount[order])
 
 
 def _ints(columns: list[Ints]) -> Ints:

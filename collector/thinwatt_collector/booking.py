@@ -379,10 +379,10 @@ class Booking:
 
     def _refresh(self, counted: Counted, devices: Ints, last: Ints, batch: Batch) -> None:
         """Remember each device's latest power: the mean of its newest frame."""
-        frames = len(batch)
-        joules, covered = np.zeros((frames, devices.shape[1], 3)), np.zeros((frames, devices.shape[1], 3))
-        np.add.at(joules, counted.chunks.frame, counted.won)
-        np.add.at(covered, counted.chunks.frame, counted.won_covered)
+        joules, covered, frame = counted.won, counted.won_covered, counted.chunks.frame
+        if len(frame) > len(batch):  # some have several chunks, which stand together
+            begins = np.flatnonzero(np.r_[True, frame[1:] != frame[:-1]])
+            joules, covered = np.add.reduceat(joules, begins), np.add.reduceat(covered, begins)
         seconds = covered.sum(axis=2)
         watts = np.divide(joules.sum(axis=2), seconds, out=np.full(seconds.shape, np.nan), where=seconds > 0)
         self.refreshed.append((devices, np.broadcast_to(last[:, None], devices.shape), watts, covered.argmax(axis=2)))

@@ -1,6 +1,6 @@
 """The running collector: one thread between socket and ledger, a second one for readers.
 
-    drain → take → (every ``commit_every``) commit → answer → publish
+    listen → (every ``commit_every``) commit → answer → publish
 
 While the ledger fails nothing is answered and nothing more is received: the agents' spools hold what they have, and
 /metrics goes on showing what was committed, with /readyz saying why it is not newer.
@@ -35,6 +35,7 @@ from thinwatt_collector.keeper import Keeper
 from thinwatt_collector.keys import AllowList
 from thinwatt_collector.ledger import LedgerError, open_ledger
 from thinwatt_collector.ledger.compaction import Groups, Plan
+from thinwatt_collector.listen import listen
 from thinwatt_collector.models.devices import DeviceTable
 from thinwatt_collector.publication import Publication
 from thinwatt_collector.readers import LedgerBooks
@@ -167,11 +168,9 @@ class Collector:
             self._look_after()
 
     def _receive(self, timeout: float) -> None:
-        messages = self.receiver.drain(int(timeout * 1000), int(self._config.hold))
-        for reply in self._step.take(messages):
-            self.receiver.send(reply.route, reply.data)
+        heard = listen(self.receiver, self._step, int(timeout * 1000), int(self._config.hold))
         self._gauges.uncommitted_bytes = self._step.uncommitted_bytes
-        if messages and self._step.uncommitted_bytes < self._config.hold:
+        if heard and self._step.uncommitted_bytes < self._config.hold:
             time.sleep(min(BATCH, timeout))
 
     def commit(self) -> None:
