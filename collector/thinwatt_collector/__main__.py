@@ -111,7 +111,7 @@ def _run(options: argparse.Namespace) -> int:
         signal.signal(number, stop)
     collector = Collector(settings, read_secret(settings.secret_key))
     try:
-        web = serve(create_app(collector, collector.api), settings.web_config, settings.listen)
+        web = serve(create_app(collector, collector.api, collector.access), settings.web_config, settings.listen)
         local = serve_local(below(collector.own_api), settings.state / control.API_SOCKET)
     except BaseException:
         collector.close()

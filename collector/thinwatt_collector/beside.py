@@ -35,7 +35,7 @@ class BesideError(control.ControlError):
 class _Nothing:
     """The fleet now of a collector that does not run."""
 
-    def families(self) -> Sequence[Family]:
+    def families(self, technical: bool = False) -> Sequence[Family]:  # noqa: ARG002  # the form of all of them
         """Return nothing."""
         return ()
 

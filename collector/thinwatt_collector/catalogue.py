@@ -357,7 +357,7 @@ def page(out: TextIO) -> None:
         "A counter stands at 0 from the moment at which a machine says what it is, before its first rows: a counter\n"
         "that appears has not risen, so `increase()` would not see what it appears with. Not so of a backlog that\n"
         "comes with the first words, and of the CPU time of agents, who count from their own start.\n\n"
-        "Where `per_device` is not `all`, counters of a class of endpoints are sums of what [the API](api.md) shows\n"
+        "For everybody counters of a class of endpoints are sums of what [the API](api.md) shows\n"
         "to everybody: half an hour late, in steps of a quarter of an hour or longer, gaps within the quarters in\n"
         "which a device was heard ([why](decisions/one-publication.md)). Power and numbers stand still until five of\n"
         "its devices have booked something, then move together ([why](decisions/endpoints-move-together.md)). So no\n"

@@ -195,7 +195,7 @@ KEYS: Final = (
     Key("api", "anonymous", "anonymous", choice("public", "refuse"), "public", "a reader without a token: or refuse"),
     Key("api", "clocks", "clocks", _clocks, "Europe/Paris", "time zone of the site: when its days begin"),
     Key("metrics", "per_device", "per_device", choice("hosts", "all", "none"), "hosts",
-        "device series: of hosts, of all (technical role only: a one-person office is a person), or none"),
+        "device series: of hosts, of all (to a scraper with a token of the role technical), or none"),
     Key("metrics", "stale_after", "stale_after", STALE, "10 min", "silence after which a device has departed"),
     Key("carbon", "zone", "zone", filled, "FR", "grid zone of the emission factors"),
     Key("carbon", "method", "carbon_method", choice(*KINDS), "record", "record is booked; others stand beside"),
@@ -310,6 +310,9 @@ def _agree(file: File, found: Mapping[str, Any]) -> None:
         (host, port), (other, same) = _parts(found["bind"]), _parts(found["listen"])
         if port == same != "*" and (host == other or {host, other} & {"", "*", "0.0.0.0", "[::]"}):  # noqa: S104 - asks
             file.wrong(_at("listen"), f"agents connect to port {port} already, by bind: write another one here")
+    if {"per_device", "tokens", "web_config"} <= found.keys() and found["per_device"] == "all":
+        for why in preflight.nobody_proves(found["tokens"], found["web_config"], look=file.here):
+            file.wrong(_at("per_device"), why)
     if {"state", "ledger"} <= found.keys():
         if found["ledger"] == f"duckdb:{found['state']}":
             file.wrong(_at("ledger"), "this is the folder of state: write a file, such as 'duckdb:state/ledger.duckdb'")

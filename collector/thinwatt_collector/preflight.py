@@ -33,6 +33,33 @@ def state(folder: Path) -> Iterator[str]:
         yield str(error)
 
 
+def nobody_proves(tokens: Path | None, web_config: Path | None, look: bool) -> Iterator[str]:
+    """Endpoints one by one are for the technical role, which somebody must be able to prove.
+
+    Args:
+        tokens: file of tokens, None for none.
+        web_config: file of passwords, None for none.
+        look: whether to look into it, and not only whether it is named.
+    """
+    if tokens is not None or (web_config is not None and (not look or _asks(web_config))):
+        return
+    yield (
+        "endpoints one by one are shown to a scraper that proves the technical role, and nothing here lets it: write "
+        '[api] tokens = "tokens.toml" and make one with api-token NAME --role technical, or have the web_config ask '
+        'for a password or a client\'s certificate; per_device = "hosts" needs neither'
+    )
+
+
+def _asks(web_config: Path) -> bool:
+    """Return whether a web-config file asks for a password or a certificate; of a wrong one is told elsewhere."""
+    from thinwatt_collector.serve.web_config import WebConfigError, load
+
+    try:
+        return load(web_config).asks
+    except WebConfigError:
+        return True
+
+
 def ledger(where: str) -> Iterator[str]:
     """A ledger that is there must be one that can be written."""
     file = Path(where.partition(":")[2])

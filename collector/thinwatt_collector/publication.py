@@ -16,19 +16,20 @@ from __future__ import annotations
 import re
 from collections import Counter as Count
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector.catalogue import CATALOGUE
+from thinwatt_collector.config import PerDevice
 from thinwatt_collector.fleet import Device, Fleet, Group
 from thinwatt_collector.labels import Totals
 from thinwatt_collector.serve.api.privacy import MIXED
 from thinwatt_collector.serve.api.published import Counter
 from thinwatt_collector.serve.exposition import Family, LabelSet, label_text
-from thinwatt_collector.snapshot import K_ANONYMITY, NO_ENDPOINT, Rules
+from thinwatt_collector.snapshot import K_ANONYMITY, NO_ENDPOINT, Rules, Snapshots
 
 Mask = NDArray[np.bool_]
 
@@ -184,7 +185,7 @@ class Publication:
         return (
             f"{name} is not shown: fewer than {K_ANONYMITY} of its devices were heard in the last "
             f"{self._rules.stale_after / 60:g} min, and what fewer draw is somebody's own affair; "
-            f'per_device = "all" in [metrics] shows them to the technical role'
+            f'per_device = "all" in [metrics] shows them on /metrics to a scraper with a token of the technical role'
         )
 
     def _single(self, fleet: Fleet, family: Family) -> Family:
@@ -206,6 +207,45 @@ class Publication:
             few = {a for a, n in endpoints.items() if n < K_ANONYMITY and fleet.device_number(a) is None}
             self._quiet = (key, {label_text({"agent": a}) for a in few})
         return self._quiet[1]
+
+
+class Doors:
+    """What everybody is shown, and what the technical role is; they are one unless ``per_device`` is ``all``.
+
+    Args:
+        rules: of the configuration.
+        counters: what was published of endpoints since the ledger began.
+        method: of the carbon.
+    """
+
+    def __init__(self, rules: Rules, counters: Callable[[], Counters | None], method: str) -> None:
+        def door(per_device: PerDevice) -> tuple[Snapshots, Publication]:
+            own = replace(rules, per_device=per_device)
+            return Snapshots(own), Publication(own, counters, method)
+
+        every = rules.per_device == "all"
+        self._public = door("hosts" if every else rules.per_device)
+        self._technical = door("all") if every else None
+        self._shown: tuple[Sequence[Family], Sequence[Family]] = ((), ())
+
+    @property
+    def public(self) -> Publication:
+        """What decides of everybody's."""
+        return self._public[1]
+
+    def publish(self, fleet: Fleet, skew: dict[str, int], conflicts: Sequence[str], now: int) -> None:
+        """Make what is shown of a fleet after a commit, as :meth:`Snapshots.of`."""
+        snapshots, publication = self._public
+        public = publication.of(snapshots.of(fleet, skew, conflicts, now), fleet)
+        if self._technical is None:
+            self._shown = public, public
+            return
+        snapshots, publication = self._technical
+        self._shown = public, publication.of(snapshots.of(fleet, skew, conflicts, now), fleet)
+
+    def families(self, technical: bool) -> Sequence[Family]:
+        """Return what was made last, for everybody or for the technical role."""
+        return self._shown[technical]
 
 
 def _rows(family: Family) -> list[Row]:

@@ -37,7 +37,7 @@ from thinwatt_collector.ledger import LedgerError, open_ledger
 from thinwatt_collector.ledger.compaction import Groups, Plan
 from thinwatt_collector.listen import listen
 from thinwatt_collector.models.devices import DeviceTable
-from thinwatt_collector.publication import Publication
+from thinwatt_collector.publication import Doors
 from thinwatt_collector.readers import LedgerBooks
 from thinwatt_collector.receive import Receiver
 from thinwatt_collector.restated import Restated
@@ -49,7 +49,7 @@ from thinwatt_collector.serve.api.published import Published
 from thinwatt_collector.serve.api.routes import Setting, create_api
 from thinwatt_collector.serve.api.tokens import Tokens
 from thinwatt_collector.serve.exposition import Family, LabelSet
-from thinwatt_collector.snapshot import Rules, Snapshots
+from thinwatt_collector.snapshot import Rules
 from thinwatt_collector.step import Step
 from thinwatt_collector.upkeep import Upkeep, zone_of_days
 
@@ -101,10 +101,9 @@ class Collector:
         self._gauges = Gauges(ledger_bytes=self._ledger.size())
         self.registry, self._durations = registry(self._step.tallies, self.receiver.dropped, self._gauges)
         rules = Rules(config.per_device, config.stale_after)
-        self._snapshots = Snapshots(rules)
-        self._publication = Publication(rules, self._keeper.counters, self._intensity.method)
+        self._doors = Doors(rules, self._keeper.counters, self._intensity.method)
+        self.access = access
         self._cloned: set[str] = set()
-        self._families: Sequence[Family] = ()
         self._last_commit = ""
         self._trouble = ""
         self._trouble_since = 0
@@ -119,9 +118,12 @@ class Collector:
         self.inventory.follow()
         self._keeper.start()
 
-    def families(self) -> Sequence[Family]:
+    def families(self, technical: bool = False) -> Sequence[Family]:
         """Return the families of the last committed snapshot, and how old what is not in it may be."""
-        return [*self._families, Family(CATALOGUE["thinwatt_oldest_unbooked_seconds"], NO_LABELS, self._unbooked())]
+        return [
+            *self._doors.families(technical),
+            Family(CATALOGUE["thinwatt_oldest_unbooked_seconds"], NO_LABELS, self._unbooked()),
+        ]
 
     def _unbooked(self) -> NDArray[np.float64]:
         since = self._trouble_since or self._step.oldest_uncommitted
@@ -143,11 +145,11 @@ class Collector:
         nameless = sum(1 for d in self._step.fleet.devices if d.kind == "unknown")
         if nameless:
             said.append(f"{nameless} devices have no class, so no model estimates them: set class in [agent] there")
-        return not self._trouble, [*said, *self._publication.said, *self.inventory.now().said, *self._keeper.said]
+        return not self._trouble, [*said, *self._doors.public.said, *self.inventory.now().said, *self._keeper.said]
 
     def _may_be_named(self, agent: str) -> bool:
         number = self._step.fleet.device_number(agent)
-        return number is not None and self._publication.may_be_named(self._step.fleet.devices[number])
+        return number is not None and self._doors.public.may_be_named(self._step.fleet.devices[number])
 
     def turn(self) -> None:
         """Receive for a while; commit when it is time."""
@@ -252,8 +254,7 @@ class Collector:
         for agent in set(conflicts) - self._cloned:
             log.warning("two machines are alive under the name %s: a cloned key", agent)
         self._cloned = set(conflicts)
-        families = self._snapshots.of(step.fleet, step.tallies.skew, conflicts, now)
-        self._families = self._publication.of(families, step.fleet)
+        self._doors.publish(step.fleet, step.tallies.skew, conflicts, now)
 
     def _look_after(self) -> None:
         try:

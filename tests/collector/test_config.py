@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import bcrypt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +89,7 @@ WRONG = {
     "port 0 to listen on": ('[web]\nlisten = "127.0.0.1:0"\n', 2, "'0' is no port"),
     "a page in the address": ('[web]\nlisten = "http://127.0.0.1:9466"\n', 2, "is no address: write '127.0.0.1:9466'"),
     "both on one port": ('[link]\nbind = "tcp://*:9466"\n', 1, "agents connect to port 9466 already, by bind"),
+    "endpoints for nobody": ('[metrics]\nper_device = "all"\n', 2, "[api] tokens = "),
     "no time zone": ('[api]\nclocks = "Paris"\n', 2, "'Europe/Paris'"),
     "a path with a zero": ('[link]\nagents = "a\\u0000"\n', 2, "a character that nobody sees"),
     "somebody's home": ('[collector]\nstate = "~/thinwatt"\n', 2, "write the whole path"),
@@ -102,6 +104,20 @@ def test_a_mistake_is_told_with_file_line_key_and_remedy(mistake: str) -> None:
     assert words in str(caught.value)
     assert len(caught.value.problems) == 1
     assert str(caught.value).startswith(f"{HERE}:{line}: ")
+
+
+@pytest.mark.parametrize("asks", [True, False])
+def test_endpoints_one_by_one_are_for_who_can_prove_the_technical_role(tmp_path: Path, asks: bool) -> None:
+    """A web-config file that asks for nothing proves nothing."""
+    user = f"prometheus: {bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}"
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{{user}}}\n" if asks else "{}\n")
+    text = '[web]\nweb_config = "web.yml"\n[metrics]\nper_device = "all"\n'
+    try:
+        config.parse(text, tmp_path / "collector.toml", here=True)
+        told = ""
+    except ConfigError as error:
+        told = str(error)
+    assert ("metrics.per_device: endpoints one by one" in told) != asks
 
 
 def test_all_mistakes_are_told_at_once_by_their_lines() -> None:
@@ -119,6 +135,7 @@ def test_all_mistakes_are_told_at_once_by_their_lines() -> None:
         '[link]\nbind = "tcp://127.0.0.1:*"\n[web]\nlisten = "[::1]:*"\n',
         '[link]\nbind = "tcp://[::]:65535"\n[web]\nlisten = "srv-1.example.org:1"\n',
         '[link]\nbind = "tcp://eth0:9466"\n[web]\nlisten = "10.0.0.1:9466"\n',
+        '[api]\ntokens = "tokens.toml"\n[metrics]\nper_device = "all"\n',
         '[ledger]\nmemory = "64 MiB"\nhold = "8 MiB"\ncommit_every = "20 s"\n[metrics]\nstale_after = "1 min"\n',
     ],
 )

@@ -22,9 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from thinwatt_agent import keys
+from thinwatt_collector.serve.api.tokens import digest
 
 ROOT = Path(__file__).parents[2]
 BALLAST = "ballast"
+TOKEN = "tw_of-the-technical-role"
+TECHNICAL = {"Authorization": f"Bearer {TOKEN}"}
+"""Endpoints one by one are for who shows it."""
 PATIENCE = 60.0
 """Longer than anything here takes on a busy machine [s]: what has not come by then never comes."""
 
@@ -120,6 +124,9 @@ class Collector(Program):
         self.ledger, self.config, self.state = ledger, site.folder / f"{name}.toml", site.folder / name
         self.url = f"http://127.0.0.1:{self.web}"
         ledger.parent.mkdir(parents=True, exist_ok=True)
+        (site.folder / "keys" / "tokens.toml").write_text(
+            f'[[token]]\nname = "tests"\nrole = "technical"\nsha256 = "{digest(TOKEN)}"\n'
+        )
         self.config.write_text(
             f"""
 [collector]
@@ -128,6 +135,8 @@ state = "{name}"
 bind = "tcp://127.0.0.1:{self.port}"
 secret_key = "keys/{name}"
 agents = "keys/agents"
+[api]
+tokens = "keys/tokens.toml"
 [ledger]
 ledger = "duckdb:{ledger}"
 commit_every = "{commit}"
@@ -146,7 +155,7 @@ per_device = "all"
 
     def page(self, path: str, accept: str = "*/*") -> tuple[int, str]:
         """Return status and text of one of its pages; status 0 where nobody answers."""
-        request = urllib.request.Request(self.url + path, headers={"Accept": accept})
+        request = urllib.request.Request(self.url + path, headers={"Accept": accept, **TECHNICAL})
         try:
             with urllib.request.urlopen(request, timeout=5) as response:
                 return response.status, response.read().decode()

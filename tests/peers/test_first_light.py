@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.invariants import laws, pages
-from tests.invariants.processes import Collector, Program, Site, boottime, free_port, site, wait_for
+from tests.invariants.processes import TOKEN, Collector, Program, Site, boottime, free_port, site, wait_for
 from tests.invariants.settling import settle
 
 Peer = Callable[[str], str]
@@ -38,7 +38,8 @@ class Prometheus(Program):
         config.write_text(
             "global: {scrape_interval: 1s}\n"
             "scrape_configs:\n"
-            f"  - {{job_name: thinwatt, static_configs: [{{targets: ['127.0.0.1:{target.web}']}}]}}\n"
+            f"  - {{job_name: thinwatt, static_configs: [{{targets: ['127.0.0.1:{target.web}']}}],\n"
+            f"     authorization: {{credentials: {TOKEN}}}}}\n"
         )
         options = {"config.file": config, "storage.tsdb.path": folder / "tsdb", "web.listen-address": address}
         super().__init__(folder / "prometheus.log", [program, *(f"--{key}={value}" for key, value in options.items())])

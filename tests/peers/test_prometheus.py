@@ -51,7 +51,7 @@ class Shown:
             metric, LabelSet([label_text(row) for row in rows]), np.abs(values) if metric.kind == "counter" else values
         )
 
-    def families(self) -> list[Family]:
+    def families(self, technical: bool = False) -> list[Family]:  # the form of all of them
         return self.shown
 
     def ready(self) -> tuple[bool, list[str]]:

@@ -33,6 +33,7 @@ from thinwatt_collector.demo.campus.inventory import write as write_inventory
 from thinwatt_collector.demo.campus.parameters import ZONE
 from thinwatt_collector.demo.campus.places import university
 from thinwatt_collector.models.energy import SLOT_SECONDS
+from thinwatt_collector.serve.api import tokens
 
 KWH: Final = 3.6e6
 READY_WITHIN: Final = 60.0
@@ -132,9 +133,20 @@ FAMILIES: Final = {
 }
 
 
-def shown(url: str) -> tuple[Shown, Shown]:
-    """Return the real machines and the simulated ones, which nobody may add."""
-    with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own http://127.0.0.1
+def make_token(folder: Path) -> str:
+    """Return the token of the technical role, made at the first start; it lies beside the keys, for its owner alone."""
+    file, known = folder / "keys" / "technical.token", folder / machines.TOKENS
+    if not (file.exists() and known.exists()):
+        known.unlink(missing_ok=True)
+        file.touch(mode=0o600)
+        file.write_text(tokens.make(known, "demo", "technical") + "\n", encoding="ascii")
+    return file.read_text(encoding="ascii").strip()
+
+
+def shown(url: str, token: str = "") -> tuple[Shown, Shown]:
+    """Return the real machines and the simulated ones, which nobody may add; with a token, those of fewer than five."""
+    request = urllib.request.Request(url, headers={"X-Thinwatt-Token": token} if token else {})  # noqa: S310 - ours
+    with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310 - our own http://127.0.0.1
         text = response.read().decode()
     wanted = "\n".join(line for line in text.splitlines() if line.startswith(tuple(FAMILIES))) + "\n"
     groups = Shown(), Shown()
@@ -150,6 +162,7 @@ def run(folder: Path, months: int) -> int:
     """Start everything, print what there is to see, and follow it until told to stop."""
     print(f"thinwatt demo · state in {folder} (make clean removes it)", flush=True)
     make_keys(folder, [machines.THIS_MACHINE, *university().gateways])
+    token = make_token(folder)
     make_campus(folder, months)
     agents_port, web_port = free_port(8466), free_port(9466)
     kind = this_class()
@@ -167,7 +180,7 @@ def run(folder: Path, months: int) -> int:
         for command in commands:
             process = subprocess.Popen([sys.executable, "-m", *command], start_new_session=True)  # noqa: S603 - our own
             running.append(process)
-            _await(url, running)
+            _await(url, token, running)
         print(f"""
   collector and agents run: this machine's own, and a made-up campus of {len(university().devices):,} devices
   (simulated="true" wherever they show: nobody measured them)
@@ -176,11 +189,14 @@ def run(folder: Path, months: int) -> int:
         {url}
         {base}api/v1/openapi.json
 
+  Everybody sees endpoints five at a time. With the token of the technical role, one by one:
+        curl -H "X-Thinwatt-Token: $(cat {folder / "keys" / "technical.token"})" {url}
+
   Ctrl-C ends it and leaves nothing running; make demo goes on with what is in {folder}.
 """)
         if kind in ABOUT:
             print(f"  {ABOUT[kind]}\n")
-        _follow(url, running)
+        _follow(url, token, running)
     except Stop:
         print("\nstopping …", flush=True)
     finally:
@@ -202,12 +218,12 @@ def _end(running: list[subprocess.Popen[bytes]]) -> None:
             process.wait()
 
 
-def _await(url: str, running: list[subprocess.Popen[bytes]]) -> None:
+def _await(url: str, token: str, running: list[subprocess.Popen[bytes]]) -> None:
     limit = time.monotonic() + READY_WITHIN
     while time.monotonic() < limit:
         _all_alive(running)
         try:
-            shown(url)
+            shown(url, token)
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
         else:
@@ -234,12 +250,12 @@ def told(group: Shown) -> str:
     return f"{many}{power}, {kwh:,.{6 if kwh < 1 else 1}f} kWh"
 
 
-def _follow(url: str, running: list[subprocess.Popen[bytes]]) -> None:
+def _follow(url: str, token: str, running: list[subprocess.Popen[bytes]]) -> None:
     live = sys.stdout.isatty()
     while True:
         _all_alive(running)
         try:
-            real, simulated = shown(url)
+            real, simulated = shown(url, token)
         except (urllib.error.URLError, OSError) as error:
             line = f"  {url}: {error}"
         else:

@@ -8,12 +8,13 @@ from typing import Final
 THIS_MACHINE: Final = "this-machine"
 INTERVAL: Final = "2 s"
 FRAME: Final = "10 s"
+TOKENS: Final = "tokens.toml"
 INVENTORY: Final = "inventory"
 """The folder of the campus's inventory, beside the configuration."""
 
 
 def collector_toml(agents_port: int, web_port: int) -> str:
-    """Return the collector's configuration. Device series are shown: here everyone is the technical role."""
+    """Return the collector's configuration. Endpoints one by one are for the token of the demonstration (law 7)."""
     return f"""\
 [collector]
 state = "collector"
@@ -29,6 +30,9 @@ commit_every = "5 s"
 
 [web]
 listen = "127.0.0.1:{web_port}"
+
+[api]
+tokens = "{TOKENS}"
 
 [metrics]
 per_device = "all"

@@ -20,7 +20,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from thinwatt_collector.serve.api.access import Access
+from thinwatt_collector.serve.api.problems import ProblemError
 from thinwatt_collector.serve.exposition import Family, render
+from thinwatt_collector.serve.guard import PROVEN
 from thinwatt_collector.serve.page import page
 from thinwatt_collector.serve.server import Handle, serve
 
@@ -43,15 +46,19 @@ class Source(Protocol):
     def registry(self) -> CollectorRegistry:
         """The collector's own metrics."""
 
-    def families(self) -> Sequence[Family]:
-        """Return the families of the last committed snapshot, at once; they are never changed."""
+    def families(self, technical: bool = False) -> Sequence[Family]:
+        """Return the families of the last committed snapshot, at once; they are never changed.
+
+        Args:
+            technical: whether who asks has proven the technical role; else they are everybody's (law 7).
+        """
 
     def ready(self) -> tuple[bool, list[str]]:
         """Return whether what is shown is up to date, and what a person should know, in words."""
 
 
-def create_app(source: Source, api: ASGIApp | None = None) -> Starlette:
-    """Return the application that shows ``source``, and ``api`` at /api/v1."""
+def create_app(source: Source, api: ASGIApp | None = None, access: Access | None = None) -> Starlette:
+    """Return the application that shows ``source``, and ``api`` at /api/v1; ``access`` knows tokens for /metrics."""
     # Times of creation would double the series of our own counters and mean no more than process_start_time.
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call] # the package has no types there
 
@@ -65,7 +72,7 @@ def create_app(source: Source, api: ASGIApp | None = None) -> Starlette:
     routes: list[BaseRoute] = [
         Route("/", page),
         Route("/page/{name}", page),
-        Route("/metrics", Metrics(source)),
+        Route("/metrics", Metrics(source, access)),
         Route("/healthz", healthy),
         Route("/readyz", ready),
     ]
@@ -93,8 +100,8 @@ async def _short(_: Request, error: Exception) -> Response:
 class Metrics:
     """/metrics, in the format and the encoding that the scraper asks for."""
 
-    def __init__(self, source: Source) -> None:
-        self._source = source
+    def __init__(self, source: Source, access: Access | None = None) -> None:
+        self._source, self._access = source, access
         self._busy = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,9 +111,13 @@ class Metrics:
             raise HTTPException(405, "GET and HEAD are what there is", {"Allow": "GET, HEAD"})
         encoder, content_type = negotiate(",".join(request.headers.getlist("accept")))
         packed = accepts_gzip(",".join(request.headers.getlist("accept-encoding")))
-        headers = {"content-type": content_type, "vary": "Accept, Accept-Encoding"}
+        headers = {"content-type": content_type, "vary": "Accept, Accept-Encoding, Authorization, X-Thinwatt-Token"}
         if packed:
             headers["content-encoding"] = "gzip"
+        try:
+            technical = self._technical(request)
+        except ProblemError as error:
+            raise HTTPException(error.status, f"{error}: {error.remedy}", error.headers) from error
         if request.method == "HEAD":
             await Response(headers=headers)(scope, receive, send)
         elif self._busy >= SCRAPES:
@@ -114,14 +125,20 @@ class Metrics:
         else:
             self._busy += 1
             try:
-                document = partial(self._document, encoder, content_type.startswith(OPENMETRICS), packed)
+                document = partial(self._document, technical, encoder, content_type.startswith(OPENMETRICS), packed)
                 await _send(send, headers, await run_in_threadpool(document))
             finally:
                 self._busy -= 1
 
-    def _document(self, encoder: Callable[[CollectorRegistry], bytes], openmetrics: bool, packed: bool) -> bytes:
+    def _technical(self, request: Request) -> bool:
+        """Return whether a scraper has proven the technical role: by a token, or by what the web-config file asks."""
+        return bool(request.scope.get(PROVEN)) or (self._access is not None and self._access.proves(request))
+
+    def _document(
+        self, technical: bool, encoder: Callable[[CollectorRegistry], bytes], openmetrics: bool, packed: bool
+    ) -> bytes:
         """Return fleet and own metrics as one document; the encoder of the second writes OpenMetrics' end."""
-        text = render(self._source.families(), openmetrics) + encoder(self._source.registry)
+        text = render(self._source.families(technical), openmetrics) + encoder(self._source.registry)
         return gzip.compress(text, 1, mtime=0) if packed else text
 
 

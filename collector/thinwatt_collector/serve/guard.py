@@ -18,6 +18,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from thinwatt_collector.serve.web_config import WebConfig
 
+PROVEN: Final = "thinwatt.proven"
+"""In the scope of a request: whether it came with a password or a certificate of the web-config file."""
 REMEMBERED: Final = 100
 """Passwords found right are remembered, this many: a check costs a tenth of a second of a core, on purpose."""
 _NOBODYS: Final = "4GqNiv1t7MDwAhjrAy2ALu0dKEiHaoHm1qOGx6qfuxFeNZpwx3PQi"
@@ -104,7 +106,7 @@ class Guard:
             if not await self._passwords.allows(config.users, given[0] if len(given) == 1 else None):
                 await _refuse(sent)
                 return
-        await self._app(scope, receive, sent)
+        await self._app({**scope, PROVEN: config.asks}, receive, sent)
 
 
 async def _refuse(send: Send) -> None:

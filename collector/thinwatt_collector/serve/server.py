@@ -18,16 +18,16 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from thinwatt_collector.serve.connections import Connection
 from thinwatt_collector.serve.guard import Guard
 from thinwatt_collector.serve.web_config import WebConfig, WebConfigError, load
 
 log = logging.getLogger(__name__)
 
 CONNECTIONS: Final = 128
-REQUEST_WITHIN: Final = 10.0
-"""A connection that has sent no whole request after this time is cut [s]."""
+REQUEST_WITHIN: Final = 8.0
+"""A connection that has sent no whole request after this time is cut at the next look [s]."""
 KEEP_ALIVE: Final = 75
 """A connection between two requests is kept this long [s]: longer than the usual minute between scrapes."""
 STOP_WITHIN: Final = 2
@@ -89,27 +89,28 @@ class Connections:
     """Cuts connections that hold on to the server without asking for anything."""
 
     def __init__(self) -> None:
-        self._idle: dict[H11Protocol, tuple[object, float]] = {}
+        self._idle: dict[Connection, tuple[tuple[object, bool], float]] = {}
 
-    def sweep(self, connections: set[H11Protocol], now: float) -> None:
+    def sweep(self, connections: set[Connection], now: float) -> None:
         """Cut those that have been without a request under way for too long.
 
         Args:
             connections: all that are open.
             now: monotonic [s].
         """
-        idle: dict[H11Protocol, tuple[object, float]] = {}
+        idle: dict[Connection, tuple[tuple[object, bool], float]] = {}
         for connection in connections:
             cycle: object | None = connection.cycle
             closing = connection.transport.is_closing()
             if cycle is not None and not connection.cycle.response_complete and not closing:
                 continue
-            last, since = self._idle.get(connection, (cycle, now))
-            since = since if last is cycle else now
-            if now - since > (REQUEST_WITHIN if closing or cycle is None else KEEP_ALIVE + REQUEST_WITHIN):
+            state = cycle, connection.half
+            last, since = self._idle.get(connection, (state, now))
+            since = since if last == state else now
+            if now - since > (REQUEST_WITHIN if closing or connection.half else KEEP_ALIVE + REQUEST_WITHIN):
                 connection.transport.abort()
             else:
-                idle[connection] = (cycle, since)
+                idle[connection] = (state, since)
         self._idle = idle
 
 
@@ -129,7 +130,7 @@ class Handle:
 
         config = uvicorn.Config(
             Guard(app, live.current),
-            http=H11Protocol,
+            http=Connection,
             ws="none",
             loop="asyncio",
             lifespan="off",

@@ -106,6 +106,11 @@ class WebConfig:
     headers: Mapping[str, str] = field(default_factory=dict)
     users: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def asks(self) -> bool:
+        """Whether it lets in only who has a password or a client's certificate."""
+        return bool(self.users) or (self.tls is not None and self.tls.client_auth is ssl.CERT_REQUIRED)
+
     def files(self) -> list[Path]:
         """Return the files that it names."""
         if self.tls is None:

@@ -78,21 +78,33 @@ def _says(said: Path, words: str) -> bool:
     return words in said.read_text()
 
 
-def _all_are_heard(url: str) -> bool:
-    return [group.devices for group in shown(url)] == [1, 936]
+def _all_are_heard(url: str, token: str) -> bool:
+    return [group.devices for group in shown(url, token)] == [1, 936]
 
 
-def _unmarked(url: str) -> set[str]:
+def _lines(url: str, token: str = "") -> list[str]:
+    request = urllib.request.Request(url, headers={"X-Thinwatt-Token": token} if token else {})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        text: str = answer.read().decode()
+    return text.splitlines()
+
+
+def _endpoints(lines: list[str]) -> set[str]:
+    """Return the made-up endpoints that stand there one by one: all but hosts."""
+    found = {name for line in lines for name in re.findall(r'(?<!_)device="([^"]*)"', line)}
+    return {name for name in found if name.startswith("sim-") and "/host" not in name}
+
+
+def _unmarked(url: str, token: str) -> set[str]:
     """Return the devices and agents of which something is shown as if they were real."""
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
+    lines = _lines(url, token)
     ours = [line for line in lines if re.match(r"thinwatt_(device|source|agent)_", line)]
     assert ours
     return {re.findall(r'(?:device|agent)="([^"]*)"', line)[0] for line in ours if 'simulated="true"' not in line}
 
 
-def _more_than(url: str, joules: float) -> bool:
-    return (shown(url)[1].joules or 0.0) > joules
+def _more_than(url: str, token: str, joules: float) -> bool:
+    return (shown(url, token)[1].joules or 0.0) > joules
 
 
 @pytest.mark.slow
@@ -106,12 +118,15 @@ def test_a_campus_that_goes_on_over_two_starts_and_nothing_left_running(tmp_path
             until(partial(_says, said, "/metrics\n"), 120)
             print(f"{turn} start: {time.monotonic() - began:.1f} s")
             url = re.findall(r"http://\S+/metrics", said.read_text())[0]
-            until(partial(_all_are_heard, url), 90)
-            assert _unmarked(url) == {machines.THIS_MACHINE}
-            first = shown(url)[1].joules or 0.0
+            token = (state / "keys" / "technical.token").read_text().strip()
+            until(partial(_all_are_heard, url, token), 90)
+            assert _unmarked(url, token) == {machines.THIS_MACHINE}
+            assert len(_endpoints(_lines(url, token))) > 900
+            assert not _endpoints(_lines(url)), "everybody sees endpoints one by one"
+            first = shown(url, token)[1].joules or 0.0
             assert first >= before
-            until(partial(_more_than, url, first), 90)
-            before = shown(url)[1].joules or 0.0
+            until(partial(_more_than, url, token, first), 90)
+            before = shown(url, token)[1].joules or 0.0
             children = psutil.Process(demo.pid).children(recursive=True)
             assert len(children) >= 3
         finally:

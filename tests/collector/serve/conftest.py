@@ -22,12 +22,13 @@ class Stub:
     """A source: what it shows can be set."""
 
     shown: Sequence[Family] = ()
+    detailed: Sequence[Family] = ()
     good: bool = True
     said: list[str] = field(default_factory=list)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
-    def families(self) -> Sequence[Family]:
-        return self.shown
+    def families(self, technical: bool = False) -> Sequence[Family]:
+        return [*self.shown, *(self.detailed if technical else ())]
 
     def ready(self) -> tuple[bool, list[str]]:
         return self.good, self.said

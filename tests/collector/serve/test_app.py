@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,10 +18,13 @@ from prometheus_client.openmetrics import parser
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from tests.collector.serve.conftest import Start, Stub, fleet
+from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.serve import app as pages
-from thinwatt_collector.serve import server
+from thinwatt_collector.serve import connections, server
+from thinwatt_collector.serve.api.access import Access
+from thinwatt_collector.serve.api.tokens import Tokens, make
 from thinwatt_collector.serve.app import Handle, create_app
-from thinwatt_collector.serve.exposition import Family
+from thinwatt_collector.serve.exposition import Family, LabelSet, label_text
 
 # What Prometheus 2.42 and 3.0 send.
 PROMETHEUS_2 = (
@@ -167,7 +171,7 @@ def test_too_many_scrapes_at_once_are_told_to_come_back(start: Start, source: St
     go, inside = threading.Event(), threading.Semaphore(0)
 
     class Slow(Stub):
-        def families(self) -> list[Family]:
+        def families(self, technical: bool = False) -> list[Family]:  # the form of all of them
             inside.release()
             go.wait(20)
             return []
@@ -222,6 +226,81 @@ def test_a_connection_that_asks_for_nothing_is_cut(start: Start, monkeypatch: py
         with contextlib.suppress(ConnectionResetError):
             assert connection.recv(1) == b""
         connection.close()
+
+
+def hold(handle: Handle, count: int, text: bytes, answered: bool = False) -> list[socket.socket]:
+    held = []
+    for _ in range(count):
+        held.append(socket.create_connection(("127.0.0.1", handle.port), timeout=20))
+        held[-1].sendall(text)
+        if answered:
+            held[-1].recv(4096)
+    return held
+
+
+@pytest.mark.parametrize(
+    "text, answered",
+    [(b"GET /metrics HTTP/1.1\r\nX-Slow: ", False), (b"", False), (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", True)],
+    ids=["half a request", "nothing", "kept"],
+)
+def test_three_hundred_connections_of_one_peer_keep_nobody_out(start: Start, text: bytes, answered: bool) -> None:
+    handle = start()
+    scraper = http.client.HTTPConnection("127.0.0.1", handle.port, timeout=20)
+    held: list[socket.socket] = []
+    for _ in range(3):
+        held += hold(handle, 100, text, answered)
+        for _ in range(5):
+            began = time.monotonic()
+            assert ask(handle, "/readyz")[0] == 200
+            assert time.monotonic() - began < 1.0
+    scraper.request("GET", "/metrics")
+    assert scraper.getresponse().read()
+    scraper.close()
+    for connection in held:
+        connection.close()
+
+
+def test_the_oldest_half_open_connection_goes_first_and_one_in_use_never(start: Start, source: Stub) -> None:
+    inside, go = threading.Semaphore(0), threading.Event()
+
+    class Slow(Stub):
+        def families(self, technical: bool = False) -> list[Family]:
+            inside.release()
+            go.wait(20)
+            return []
+
+    handle = start(app=create_app(Slow()))
+    busy = http.client.HTTPConnection("127.0.0.1", handle.port, timeout=20)
+    busy.request("GET", "/metrics")
+    assert inside.acquire(timeout=20)
+    kept = http.client.HTTPConnection("127.0.0.1", handle.port, timeout=20)
+    kept.request("GET", "/healthz")
+    assert kept.getresponse().read() == b"alive\n"
+    held = hold(handle, 3 * connections.OF_A_PEER, b"GET / HTTP/1.1\r\n")
+    oldest = held[0]
+    with contextlib.suppress(ConnectionResetError):
+        assert oldest.recv(1) == b""
+    held[-1].sendall(b"Host: x\r\n\r\n")
+    assert held[-1].recv(12) == b"HTTP/1.1 200"
+    kept.request("GET", "/healthz")
+    assert kept.getresponse().status == 200, "a kept one goes after all half-open ones"
+    go.set()
+    assert busy.getresponse().status == 200
+    kept.close()
+    busy.close()
+    for connection in held:
+        connection.close()
+
+
+def test_a_kept_connection_that_begins_a_request_and_does_not_end_it_is_cut(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "REQUEST_WITHIN", 0.3)
+    (slow,) = hold(start(), 1, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", answered=True)
+    slow.sendall(b"GET /healthz HTTP/1.1\r\nX-Slow: ")
+    with contextlib.suppress(ConnectionResetError):
+        assert slow.recv(1) == b""
+    slow.close()
 
 
 def test_a_kept_connection_serves_many_scrapes(start: Start) -> None:
@@ -300,3 +379,29 @@ def test_a_scrape_is_not_held_up_by_numbers_that_change(start: Start, source: St
     finally:
         stop.set()
         thread.join()
+
+
+def test_endpoints_one_by_one_are_for_who_proves_the_technical_role(start: Start, source: Stub, tmp_path: Path) -> None:
+    """By a token of that role, or by what the web-config file asks of everybody; an unknown token is refused."""
+    source.detailed = _pc()
+    file = tmp_path / "tokens.toml"
+    technical, public = make(file, "dsi", "technical"), make(file, "page", "public")
+    handle = start(app=create_app(source, access=Access(Tokens(file), "public")))
+
+    def shown(**headers: str) -> tuple[int, bool]:
+        status, _, body = ask(handle, "/metrics", **headers)
+        return status, b'device="pc-1"' in body
+
+    assert shown() == (200, False)
+    assert shown(Authorization=f"Bearer {technical}") == (200, True)
+    assert shown(X_Thinwatt_Token=technical) == (200, True)
+    assert shown(Authorization=f"Bearer {public}") == (200, False)
+    assert shown(Authorization="Bearer tw_of-nobody") == (401, False)
+    file.write_text("")
+    assert shown(Authorization=f"Bearer {technical}") == (401, False)
+    assert "Authorization" in ask(handle, "/metrics")[1]["vary"], "a cache must not mix the two"
+
+
+def _pc() -> list[Family]:
+    row = {"device": "pc-1", "class": "desktop", "basis": "modelled"}
+    return [Family(CATALOGUE["thinwatt_device_gap_seconds_total"], LabelSet([label_text(row)]), np.array([1.0]))]

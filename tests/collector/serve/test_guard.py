@@ -13,7 +13,7 @@ import bcrypt
 import pytest
 
 from tests.certificates import Authority
-from tests.collector.serve.conftest import Start
+from tests.collector.serve.conftest import Start, Stub, fleet
 from thinwatt_collector.serve import guard
 from thinwatt_collector.serve.app import Handle
 from thinwatt_collector.serve.web_config import WebConfigError
@@ -80,6 +80,19 @@ def test_only_a_name_with_its_password_gets_in(
     assert code == expected
     assert headers["x-content-type-options"] == "nosniff"
     assert (expected == 401) == ("www-authenticate" in headers)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_who_comes_through_the_password_has_proven_the_technical_role(
+    start: Start, source: Stub, tmp_path: Path, named: bool
+) -> None:
+    source.shown, source.detailed = [], fleet(30)[:1]
+    handle = start(users(tmp_path, a="b") if named else None)
+    connection = http.client.HTTPConnection("127.0.0.1", handle.port, timeout=30)
+    connection.request("GET", "/metrics", headers={"Authorization": basic("a:b")})
+    answer = connection.getresponse()
+    assert (answer.status, b"host-00029" in answer.read()) == (200, named)
+    connection.close()
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/none"])

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 from starlette.requests import Request
 
-from thinwatt_collector.serve.api.privacy import Role
+from thinwatt_collector.serve.api.privacy import Role, sees_all
 from thinwatt_collector.serve.api.problems import ProblemError
 from thinwatt_collector.serve.api.tokens import Tokens
 
@@ -52,6 +52,14 @@ class Access:
                 headers=CHALLENGE,
             )
         return found.role
+
+    def proves(self, request: Request) -> bool:
+        """Return whether a request shows a token that sees all; without one it does not, whatever ``anonymous`` is.
+
+        Raises:
+            ProblemError: 401; the token is not known: a scraper with a slip in it must not take less for all.
+        """
+        return _token(request) is not None and sees_all(self.role(request))
 
 
 class Owner(Access):

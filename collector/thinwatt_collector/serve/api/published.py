@@ -25,12 +25,12 @@ import numpy as np
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.places import Pinned, Whereabouts
 from thinwatt_collector.inventory.watched import Now, nothing_known
-from thinwatt_collector.serve.api import calendar, kept
+from thinwatt_collector.serve.api import calendar, kept, prices
 from thinwatt_collector.serve.api.books import TooFineError, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.kept import BrokenError
 from thinwatt_collector.serve.api.privacy import DIMS, FINE, OTHER, PRICE, Cells, Cuts, cells, together
-from thinwatt_collector.serve.api.rows import Ints, Rows, codes, empty, joined, summed, texts
+from thinwatt_collector.serve.api.rows import Ints, Objects, Rows, codes, empty, joined, summed, texts
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ AT_ONCE: Final = 31
 """Days read in one go at most."""
 ROWS: Final = 250_000
 """So many rows are read in one go, as far as the days before tell."""
+NO_DAY: Final = np.zeros(0, np.int64)
 NOISE: Final = 1e-9
 """Sums that differ by less were added up in another order."""
 
@@ -83,11 +84,16 @@ class Counter:
 
 @dataclass(slots=True)
 class Shelf:
-    """All closed days, one behind the other: in time, in place, and each day as one."""
+    """All closed days, one behind the other: in time, in place, and each day as one.
+
+    ``time`` is what was kept; ``dear`` is the same with what each day cost, which ``prices`` tells of.
+    """
 
     time: Cells = field(default_factory=lambda: together([]))
     place: Cells = field(default_factory=lambda: together([]))
     whole: Cells = field(default_factory=lambda: together([]))
+    dear: Cells = field(default_factory=lambda: together([]))
+    prices: prices.Days = field(default_factory=lambda: prices.Days({}, {}))
 
 
 class Published:
@@ -126,23 +132,34 @@ class Published:
         self.bring(read, begin, min(end, now), now)
         with self._turn:
             shelf = self._shelf = self._shelf or self._shelve()
-            open_ones = [cells(t.rows, over=False).time for t in self._open(begin, end)]
+            open_ones = self._dear(self._open(begin, end), shelf)
             if not coarse:
                 return together([_touching(shelf.place, begin, end), *open_ones])
             if not whole:
-                return together([_touching(shelf.time, begin, end), *open_ones])
+                return together([_touching(shelf.dear, begin, end), *open_ones])
             days = sorted(day for day in self._days if day < end and self._days[day].end > begin)
             inner = [day for day in days if begin <= day and self._days[day].end <= end]
             if not inner:
-                return together([_touching(shelf.time, begin, end), *open_ones])
+                return together([_touching(shelf.dear, begin, end), *open_ones])
             first, last = inner[0], self._days[inner[-1]].end
-            rims = [_touching(shelf.time, *rim) for rim in ((begin, first), (last, end)) if rim[0] < rim[1]]
+            rims = [_touching(shelf.dear, *rim) for rim in ((begin, first), (last, end)) if rim[0] < rim[1]]
             return together([_touching(shelf.whole, first, last), *rims, *open_ones])
 
     def _open(self, begin: int, end: int) -> list[Taken]:
         """Return what was read of the days that are not over."""
         at = [day for day in self._taken if day not in self._days and day < end]
         return [self._taken[day] for day in sorted(at) if self._taken[day].until > begin]
+
+    def _dear(self, taken: list[Taken], shelf: Shelf) -> list[Cells]:
+        """Return what is shown of days that are not over; what the last closed day cost is likely for them too."""
+        made = [cells(t.rows, over=False).time for t in taken]
+        found = []
+        for day in made:
+            mine = _priced(day, np.zeros(len(day), np.int64))
+            found.append(
+                _at_prices(day, prices.by_day(mine, _priced(together([]), NO_DAY), shelf.prices.last).of(mine))
+            )
+        return found
 
     def bring(self, read: Read, begin: int, end: int, now: int) -> None:
         """Read what has settled since the last time, of the days that a window touches; some at a time.
@@ -336,7 +353,25 @@ class Published:
             other, place = place, place + len(day.cuts.place)
             cuts = Cuts(shelf.time.at(slice(first, time)), shelf.place.at(slice(other, place)))
             self._days[begin] = replace(day, cuts=cuts)
+        mine, places = (
+            _priced(of, np.repeat(np.array(begins, np.int64), [len(part) for part in parts]))
+            for of, parts in ((shelf.time, [d.cuts.time for d in days]), (shelf.place, [d.cuts.place for d in days]))
+        )
+        shelf.prices = prices.by_day(mine, places)
+        shelf.dear = _at_prices(shelf.time, shelf.prices.of(mine))
         return shelf
+
+
+def _priced(of: Cells, day: Ints) -> prices.Priced:
+    """Return what cells tell of their prices; ``day`` is the one of each, shape (n,)."""
+    kinds = zip(of.rows.dims["class"].tolist(), of.rows.dims["simulated"].tolist(), strict=True)
+    return prices.Priced(
+        texts(f"{kind} {made_up}" for kind, made_up in kinds), day, of.rows.joules, of.rows.dims[PRICE]
+    )
+
+
+def _at_prices(of: Cells, keys: Objects) -> Cells:
+    return replace(of, rows=replace(of.rows, dims={**of.rows.dims, PRICE: keys}))
 
 
 def _fine(end: int, now: int) -> bool:

@@ -44,8 +44,8 @@ Clock = Callable[[], float]
 class Snapshot(Protocol):
     """The part of the pages' source that the API shows."""
 
-    def families(self) -> Sequence[Family]:
-        """Return the families of the last committed snapshot, as everybody may see them."""
+    def families(self, technical: bool = False) -> Sequence[Family]:
+        """Return the families of the last committed snapshot, as everybody or as the technical role may see them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ class Endpoints:
     async def fleet(self, request: Request) -> Response:
         """Return what the fleet draws now, by class, and who is expected, connected and silent."""
         _allow(request)
-        shown = answers.fleet(_shown(self._set.snapshot.families()))
+        shown = answers.fleet(_shown(self._set.snapshot.families(sees_all(self.role(request)))))
         return _json(await self._campus.fleet(shown, self.role(request), self.now(), self._set.stale_after))
 
     async def estimate(self, request: Request) -> Response:

@@ -85,7 +85,7 @@ class Pages:
     shown: list[Family] = field(default_factory=list)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
-    def families(self) -> Sequence[Family]:
+    def families(self, technical: bool = False) -> Sequence[Family]:  # the form of all of them
         return self.shown
 
     def ready(self) -> tuple[bool, list[str]]:
