@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent import wire
-from thinwatt_collector import accept, book, clock, counting, decode, sharing
+from thinwatt_collector import accept, book, clock, counting, decode, epochs, sharing
 from thinwatt_collector.book import Energy, Event, Ints, StreamRow, Totals, Transaction
 from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
@@ -267,9 +267,13 @@ class Booking:
         for group, sources in zip(placed.layout.groups, placed.sources, strict=True):
             devices = placed.rows["device"][places][:, start : start + len(group.devices)]
             start += len(group.devices)
-            counted = counting.count(group, utc, columns, fleet.models(devices), self._policy)
-            self._enter(counted, numbers, devices, sources)
-            self._refresh(counted, devices, utc[:, -1], batch)
+            for part in epochs.parts(utc, fleet.calibrations.epochs):
+                rows, ours = part.rows, devices[part.frames]
+                models = fleet.models(ours, part.epoch)
+                told, state = utc[part.frames][:, rows], columns[part.frames][:, :, rows]
+                counted = counting.count(group, told, state, models, self._policy)
+                self._enter(counted, numbers[part.frames], ours, sources)
+                self._refresh(counted, ours, told[:, -1])
         self.moved.append((numbers, stream["pos"][numbers]))
         self.newest.append((numbers, utc[:, -1], batch.times[:, -1]))
         stream["pos"][numbers], stream["t_pos"][numbers] = batch.ticks[:, -1], batch.times[:, -1]
@@ -330,6 +334,12 @@ class Booking:
                     self._total(family, s, d, source, j)
                     if family is Family.DEVICE_ENERGY:
                         self._by_class(s, d, slot[there], source, j)
+        for beside in counted.beside:
+            there = beside.covered > 0
+            if there.any():
+                source = fleet.source_id(beside.source)
+                of, zero = beside.joules[there], np.zeros(int(there.sum()))
+                self._slots(stream[there], device[there], slot[there], source, of, zero, beside.covered[there])
         if counted.shared is not None:
             self._share(counted, counted.shared, stream, device, slot)
         total = counted.won_covered.sum(axis=2)
@@ -374,9 +384,9 @@ class Booking:
         self._total(Family.ENERGY, stream, kind, source, joules)
         self._total(Family.CARBON, stream, kind, 0, joules * grams_per_joule)
 
-    def _refresh(self, counted: Counted, devices: Ints, last: Ints, batch: Batch) -> None:
+    def _refresh(self, counted: Counted, devices: Ints, last: Ints) -> None:
         """Remember each device's latest power: the mean of its newest frame."""
-        frames = len(batch)
+        frames = len(last)
         joules, covered = np.zeros((frames, devices.shape[1], 3)), np.zeros((frames, devices.shape[1], 3))
         np.add.at(joules, counted.chunks.frame, counted.won)
         np.add.at(covered, counted.chunks.frame, counted.won_covered)

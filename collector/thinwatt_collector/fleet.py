@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from thinwatt_agent.wire import Schema, WireError, schema_of
 from thinwatt_collector.book import Moves, StreamRow, StreamRows, objects
+from thinwatt_collector.calibrated import Calibrations, Hardware
 from thinwatt_collector.clock import Past, Pin
 from thinwatt_collector.counting import WINNERS, DeviceModels
 from thinwatt_collector.labels import Family, Totals
@@ -109,9 +110,12 @@ class Fleet:
         known: what the ledger holds of names and totals.
         model_of: the power model of a class and a hardware model.
         carbon_method: name of the method of the booked carbon.
+        calibrations: what was learnt of hardware models; None: nothing.
     """
 
-    def __init__(self, known: Dimensions, model_of: ModelOf, carbon_method: str) -> None:
+    def __init__(
+        self, known: Dimensions, model_of: ModelOf, carbon_method: str, calibrations: Calibrations | None = None
+    ) -> None:
         self._model_of = model_of
         self._method = carbon_method
         self.unsaved = Unsaved()
@@ -140,7 +144,9 @@ class Fleet:
             u_load=(np.float64, ()),
             power=(np.float64, ()),
             basis=(np.int64, ()),
+            hardware=(np.int64, ()),
         )
+        self.calibrate(calibrations or Calibrations())
         for row in known.devices:
             self._add_device(Device(*row))
         self.totals = Totals(self.describe)
@@ -372,6 +378,20 @@ class Fleet:
         d["watts"][at] = model.watts
         d["base"][at], d["efficiency"][at] = model.base, model.efficiency
         d["u_meter"][at], d["u_component"][at], d["u_load"][at] = model.u_meter, model.u_component, model.u_load
+        d["hardware"][at] = self._place_of(device)
+
+    def calibrate(self, calibrations: Calibrations) -> None:
+        """Take what was learnt of hardware models."""
+        self.calibrations = calibrations
+        self._hardware = {hardware: place for place, hardware in enumerate(calibrations.hardware, 1)}
+        # Power models by epoch and hardware, the first row of each for what has none: NaN for what was not learnt.
+        begins = (float("-inf"), *calibrations.epochs)
+        self._learnt = [_powers(calibrations, at) for at in begins]
+        for device in self.devices:
+            self.device["hardware"][device.id] = self._place_of(device)
+
+    def _place_of(self, device: Device) -> int:
+        return self._hardware.get(Hardware(device.kind, device.model, device.simulated), 0)
 
     def refresh(self, devices: Ints, last: Ints, watts: NDArray[np.float64], basis: Ints, now: int) -> None:
         """Take the latest power [W] of devices, (frames, devices) each, where it is newer than what is known."""
@@ -389,11 +409,38 @@ class Fleet:
                 for name in ("seen", "told", "last_utc", "power", "basis"):
                     self.device[name][number] = other.device[name][device.id]
 
-    def models(self, devices: Ints) -> DeviceModels:
-        """Return the power models of devices, in the shape of ``devices``."""
+    def models(self, devices: Ints, epoch: int = -1) -> DeviceModels:
+        """Return the power models of devices, in the shape of ``devices``.
+
+        Args:
+            devices: their numbers.
+            epoch: how many epochs of calibrations have begun (see :class:`Calibrations`); -1: all.
+        """
         d = self.device
-        return DeviceModels(
+        assumed = DeviceModels(
             *(d[n][devices] for n in ("watts", "base", "efficiency", "u_meter", "u_component", "u_load"))
+        )
+        hardware = d["hardware"][devices]
+        if not hardware.any():
+            return assumed
+        learnt = self._learnt[epoch][hardware]
+        watts, told = learnt[..., :4], [learnt[..., 4 + k] for k in range(4)]
+        base, efficiency, u_component, u_load = (
+            np.where(np.isfinite(new), new, old)
+            for new, old in zip(
+                told, (assumed.base, assumed.efficiency, assumed.u_component, assumed.u_load), strict=True
+            )
+        )
+        by_load = np.isfinite(watts).all(axis=-1)
+        return DeviceModels(
+            np.where(by_load[..., None], watts, assumed.watts),
+            base,
+            efficiency,
+            assumed.u_meter,
+            u_component,
+            u_load,
+            by_load,
+            assumed,
         )
 
     def _named(self, labels: dict[str, str]) -> int:
@@ -433,3 +480,14 @@ class Fleet:
         for schema in schemas:
             self.unsaved.schemas.pop(schema, None)
         del self.unsaved.sources[:sources]
+
+
+def _powers(calibrations: Calibrations, at: float) -> NDArray[np.float64]:
+    """Return what holds at a time of each hardware: watts (4), base, efficiency, uncertainties; shape (1 + n, 8)."""
+    found = np.full((1 + len(calibrations.hardware), 8), np.nan)
+    for place, hardware in enumerate(calibrations.hardware, 1):
+        if load := calibrations.at(hardware, "load", at):
+            found[place, :4], found[place, 7] = load.watts, load.uncertainty
+        if components := calibrations.at(hardware, "components", at):
+            found[place, 4:7] = components.base, components.efficiency, components.uncertainty
+    return found
