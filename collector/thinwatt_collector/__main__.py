@@ -1,4 +1,4 @@
-"""thinwatt-collector run | check-config | config | keygen | api-token | backup | restore | factors | inventory."""
+"""thinwatt-collector run | check-config | config | keygen | api-token | backup | restore | factors | inventory …"""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ import zmq
 
 from thinwatt_agent import __version__
 from thinwatt_agent.keys import KeyFileError, generate, read_secret
-from thinwatt_collector import config, control, factors_command, logs
+from thinwatt_collector import calibration_command, config, control, factors_command, logs
+from thinwatt_collector.calibrated import archive, words
 from thinwatt_collector.config import Config, ConfigError
 from thinwatt_collector.factors import FactorError
 from thinwatt_collector.inventory import command as inventory
@@ -27,7 +28,10 @@ from thinwatt_collector.serve.api import tokens
 from thinwatt_collector.serve.api.privacy import ROLES
 
 log = logging.getLogger("thinwatt_collector")
-EXPECTED = (FactorError, KeyFileError, LedgerError, control.ControlError, tokens.TokenError, OSError, zmq.ZMQError)
+EXPECTED = (
+    *(FactorError, KeyFileError, LedgerError, archive.ArchiveError, control.ControlError, tokens.TokenError),
+    *(OSError, zmq.ZMQError),
+)
 """What a person can mend: told in a line, without a traceback."""
 EXIT_CODES: Final = "exit code: 0, 1 if it failed, 2 if call or configuration are to be put right first"
 
@@ -93,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "factors", "show what carbon is worked out with, or fetch what its publishers have new", _factors
     ).add_argument("what", choices=("show", "fetch"), help="fetch is the one command that calls out")
+    calibration = command(
+        "calibration", "say what metered machines have taught of their hardware models, or have it learnt now", _models
+    )
+    calibration.add_argument("what", choices=("show", "learn"), help="learn is done by itself every night")
+    calibration.add_argument("--language", choices=words.LANGUAGES, default="en", help="(default: %(default)s)")
     inventory.register(commands)
     return parser
 
@@ -138,6 +147,10 @@ def _check(options: argparse.Namespace) -> int:
 
 def _factors(options: argparse.Namespace) -> int:
     return factors_command.run(options.what, config.load(options.config))
+
+
+def _models(options: argparse.Namespace) -> int:
+    return calibration_command.run(options.what, options.language, config.load(options.config))
 
 
 def _example(_: argparse.Namespace) -> int:
@@ -199,7 +212,9 @@ def _backup(options: argparse.Namespace) -> int:
 def _backup_alone(settings: Config, target: str) -> int:
     ledger = open_ledger(settings.ledger, settings.ledger_memory)
     try:
-        return ledger.backup(target)
+        size = ledger.backup(target)
+        archive.write(archive.beside(Path(target)), archive.read(settings.state / archive.NAME))
+        return size
     finally:
         ledger.close()
 
@@ -218,6 +233,9 @@ def _restore(options: argparse.Namespace) -> int:
     ledger.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(options.file, partial)
     partial.rename(ledger)
+    models = archive.beside(options.file)
+    if models.exists():
+        archive.write(settings.state / archive.NAME, archive.read(models))
     print(f"{ledger}: restored from {options.file} (version {version}); agents send again what it does not hold")
     return 0
 

@@ -247,9 +247,7 @@ def _by_calibrated_load(
         column[:, :, of] = np.where(learnt, 0.0, column[:, :, of])
 
 
-def _learning(
-    group: GroupLayout, series: Floats, ours: Floats, models: DeviceModels
-) -> tuple[list[SourceKey], Floats]:
+def _learning(group: GroupLayout, series: Floats, ours: Floats, models: DeviceModels) -> tuple[list[SourceKey], Floats]:
     """Return what the assumed models say of metered machines, in two parts each (see ``calibrated``).
 
     Returns:
@@ -316,9 +314,7 @@ def _of_components(group: GroupLayout, series: Floats) -> tuple[Floats, Floats]:
     return _together(group, series, group.components)
 
 
-def _at_the_wall(
-    group: GroupLayout, series: Floats, ours: Floats, models: DeviceModels
-) -> tuple[Floats, Floats]:
+def _at_the_wall(group: GroupLayout, series: Floats, ours: Floats, models: DeviceModels) -> tuple[Floats, Floats]:
     """Return joules and covered seconds at the wall from the components' counters, (frames, devices, rows) each."""
     j, c = _of_components(group, series)
     seconds = c - _platform_seconds(group, c, ours)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -54,5 +55,5 @@ def parts(utc: Ints, epochs: Sequence[int]) -> Iterator[Part]:
         yield Part(np.flatnonzero(whole & (first == epoch)), slice(0, None), int(epoch))
     for frame in np.flatnonzero(~whole).tolist():
         limits = [0, *(np.flatnonzero(np.diff(of[frame])) + 1).tolist(), of.shape[1]]
-        for begin, end in zip(limits[:-1], limits[1:], strict=True):
+        for begin, end in pairwise(limits):
             yield Part(np.array([frame]), slice(begin, end + 1), int(of[frame, begin]))

@@ -418,7 +418,12 @@ class Fleet:
         """
         d = self.device
         assumed = DeviceModels(
-            *(d[n][devices] for n in ("watts", "base", "efficiency", "u_meter", "u_component", "u_load"))
+            d["watts"][devices],
+            d["base"][devices],
+            d["efficiency"][devices],
+            d["u_meter"][devices],
+            d["u_component"][devices],
+            d["u_load"][devices],
         )
         hardware = d["hardware"][devices]
         if not hardware.any():

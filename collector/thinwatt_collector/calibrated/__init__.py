@@ -18,11 +18,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from thinwatt_collector.units import Joules, Seconds, Watts
+from thinwatt_collector.units import Joules, Ratio, Seconds, Watts
 
 Way = Literal["components", "load"]
 WAYS: Final[tuple[Way, ...]] = ("components", "load")
@@ -93,11 +95,9 @@ class Learnt:
         """Relative standard uncertainty of one unmetered machine [1]."""
         return float(np.hypot(self.own, self.common))
 
-    def of(self, machines: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    def of(self, machines: NDArray[np.int64]) -> Ratio:
         """Return the relative standard uncertainty of the sum of so many machines [1]."""
-        found: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = np.hypot(
-            self.own / np.sqrt(np.maximum(machines, 1)), self.common
-        )
+        found: Ratio = np.hypot(self.own / np.sqrt(np.maximum(machines, 1)), self.common)
         return found
 
     @property
@@ -184,7 +184,7 @@ class Calibrations:
     def spans(self, begin: int, end: int) -> list[tuple[int, int]]:
         """Return the parts of [begin, end) in which the same calibrations hold."""
         limits = [begin, *(at for at in self.epochs if begin < at < end), end]
-        return list(zip(limits[:-1], limits[1:], strict=True))
+        return list(pairwise(limits))
 
     def with_more(self, learnt: Iterable[Learnt]) -> Calibrations:
         """Return these and more."""

@@ -59,3 +59,8 @@ def refused(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}
+
+
+def beside(backup: Path) -> Path:
+    """Return where the calibrations of a backup of the ledger lie: beside it."""
+    return backup.with_name(f"{backup.name}.{NAME}")

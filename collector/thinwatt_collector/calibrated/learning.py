@@ -121,9 +121,7 @@ def learn(sample: Sample, assumed: Assumed, way: Way, needed: int) -> Found | Re
         return Refusal("steady", machines, varies, STEADY)
     spread = np.full(2, assumed.spread)
     try:
-        found = calibrate(
-            np.stack((rest, moving), axis=2), wall, np.ones(2), spread, assumed.meter, assumed.fault
-        )
+        found = calibrate(np.stack((rest, moving), axis=2), wall, np.ones(2), spread, assumed.meter, assumed.fault)
     except ValueError:
         return Refusal("few", machines, machines, needed)
     costs = found.costs

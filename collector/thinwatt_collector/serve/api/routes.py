@@ -19,7 +19,16 @@ from starlette.responses import Response, StreamingResponse
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
-from thinwatt_collector.serve.api import answers, calendar, campus_documents, documents, paging, prices, shares
+from thinwatt_collector.serve.api import (
+    answers,
+    calendar,
+    calibrations,
+    campus_documents,
+    documents,
+    paging,
+    prices,
+    shares,
+)
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
@@ -63,6 +72,7 @@ class Setting:
         cells: those of endpoints, for the role public; None: new ones.
         booked: of the grid, as it was known on each day; None: nothing else was known then.
         stale_after: silence after which a device has departed [s].
+        calibrations: what metered machines have taught of their hardware models.
     """
 
     snapshot: Snapshot
@@ -75,6 +85,7 @@ class Setting:
     cells: Published | None = None
     booked: Intensity | None = None
     stale_after: float = 600.0
+    calibrations: calibrations.Knows = calibrations.NOBODY
 
     @property
     def published(self) -> Published:
@@ -117,7 +128,8 @@ By = Annotated[
 ViewOf = Annotated[
     View,
     Query(
-        description="restated: carbon by the factors known now; booked: by those known on each day. The energy is one"
+        description="restated: carbon by the factors, and modelled energy by the calibrations, that are known now; "
+        "booked: by those known on each day"
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="rows on a page [1]")]
@@ -137,7 +149,14 @@ class Endpoints:
     def __init__(self, setting: Setting) -> None:
         self._set = setting
         self._gate = Gate(setting.books)
-        self._accounts = Accounts(setting.intensity, setting.published, setting.inventory, setting.zone, setting.booked)
+        self._accounts = Accounts(
+            setting.intensity,
+            setting.published,
+            setting.inventory,
+            setting.zone,
+            setting.booked,
+            setting.calibrations.now,
+        )
         self._campus = CampusView(self._gate, self._accounts, setting.inventory, calendar.clocks(setting.zone))
 
     def role(self, request: Request) -> Role:
@@ -261,6 +280,19 @@ class Endpoints:
         listed = [answers.agent(a) for a in found[:limit]]
         return _json({"agents": listed, "next": after and paging.cursor("agents", after)})
 
+    async def calibrations(self, request: Request, device: str | None) -> Response:
+        """Return what is known of hardware models."""
+        _allow(request, "device")
+        role, clock = self.role(request), calendar.clocks(self._set.zone)
+        found = None
+        if device is not None:
+            self._technical(request, "single devices are")
+            census = await self._gate.ask(lambda reader: reader.census())
+            found = next((known for known in census.devices if known.name == device), None)
+            if found is None:
+                raise wrong("device", f"the ledger knows no {device!r}", "ask /energy?by=device for their names")
+        return _json(calibrations.document(self._set.calibrations, role, clock, found, self.now()))
+
     async def export(self, request: Request, asked: Question, view: View, form: Format) -> Response:
         """Return energy, carbon and euros as a file."""
         role, now = self.role(request), self.now()
@@ -330,6 +362,17 @@ def create_api(setting: Setting) -> FastAPI:
     @routes.get("/agents", response_model=documents.Agents, summary="Agents and their health (role technical)")
     async def agents(request: Request, limit: Limit = 1000, cursor: Cursor = None) -> Response:
         return await ends.agents(request, limit, cursor)
+
+    @routes.get(
+        "/calibrations", response_model=calibrations.CalibrationsOf, summary="Power models of hardware, and their error"
+    )
+    async def models(
+        request: Request,
+        device: Annotated[
+            str | None, Query(max_length=200, description="whose models are told as well (role technical)")
+        ] = None,
+    ) -> Response:
+        return await ends.calibrations(request, device)
 
     files: dict[int | str, dict[str, Any]] = {
         200: {"description": "the file", "content": {EXPORTS[form].split(";")[0]: {} for form in EXPORTS}}
