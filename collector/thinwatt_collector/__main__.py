@@ -1,4 +1,4 @@
-"""thinwatt-collector run | check-config | config | keygen | api-token | backup | restore | factors | inventory …"""
+"""thinwatt-collector run, check-config, keygen, backup, restore, factors, calibration, inventory and more."""
 
 from __future__ import annotations
 

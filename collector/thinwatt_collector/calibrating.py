@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -30,7 +30,7 @@ from thinwatt_collector.fleet import ModelOf
 from thinwatt_collector.inventory.profiles import times
 from thinwatt_collector.models.devices import DeviceModel
 from thinwatt_collector.serve.api import calendar
-from thinwatt_collector.serve.api.books import Books, Reader, UnreadableError
+from thinwatt_collector.serve.api.books import Reader, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.privacy import NOBODYS
 from thinwatt_collector.serve.api.restating import rows_now
@@ -52,6 +52,20 @@ AHEAD: Final = 86_400
 """Slots of a clock that is further ahead are passed over [s]."""
 BY: Final = ("class", "model", "device", "simulated", "basis", "source", "part", "scope")
 OF_MODEL: Final = ("class", "model", "basis", "simulated")
+
+
+class Newest(Reader, Protocol):
+    """A reader that knows how far the ledger goes."""
+
+    def last(self, before: int) -> int | None:
+        """Return the end of the newest slot with energy that begins before a time, UTC [s]; None: there is none."""
+
+
+class Books(Protocol):
+    """Where readers come from."""
+
+    def reader(self) -> Newest:
+        """Return a new reader of the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +150,7 @@ class Calibrator:
         with self._lock:
             self._tried = tried
 
-    def _try(self, reader: Reader, now: int) -> Iterable[Tried]:
+    def _try(self, reader: Newest, now: int) -> Iterable[Tried]:
         last = reader.last(now + AHEAD)
         if last is None:
             return

@@ -125,6 +125,8 @@ def learn(sample: Sample, assumed: Assumed, way: Way, needed: int) -> Found | Re
     except ValueError:
         return Refusal("few", machines, machines, needed)
     costs = found.costs
+    if np.hypot(found.own, found.common) >= assumed.spread:
+        return Refusal("unlike", machines, float(np.hypot(found.own, found.common)), assumed.spread)
     if found.residual > RESIDUAL:
         return Refusal("residual", machines, found.residual, RESIDUAL)
     # What was never there (a base beside counters of the whole platform) keeps what was assumed.
@@ -133,8 +135,6 @@ def learn(sample: Sample, assumed: Assumed, way: Way, needed: int) -> Found | Re
         return Refusal("absurd", machines, low if low < 1 / WITHIN else high, WITHIN)
     if way == "components" and assumed.powers[1] > costs[1]:
         return Refusal("supply", machines, assumed.powers[1] / float(costs[1]))
-    if np.hypot(found.own, found.common) >= assumed.spread:
-        return Refusal("unlike", machines, float(np.hypot(found.own, found.common)), assumed.spread)
     told, said = float(np.nansum(wall)), float(np.nansum(rest + moving))
     total = float(np.nansum(seconds))
     at_rest, usual = float(np.nansum(rest)) / total, _rest_watts(assumed, way)

@@ -65,9 +65,6 @@ class Reader(Protocol):
     def first(self) -> int | None:
         """Return the beginning of the oldest slot with energy, UTC [s]; None where there is none."""
 
-    def last(self, before: int) -> int | None:
-        """Return the end of the newest slot with energy that begins before a time, UTC [s]; None: there is none."""
-
     def census(self) -> Census:
         """Return who is known."""
 
