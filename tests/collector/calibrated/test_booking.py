@@ -16,9 +16,16 @@ from thinwatt_collector.fleet import Fleet
 
 BEGIN = NOW // SECOND
 MACHINE = {"class": "host", "model": "X"}
-OF = {"kind": "host", "valid_from": BEGIN + 900}
-COMPONENTS = replace(RAPL, assumed=(HOST.base, HOST.efficiency), rest_watts=HOST.base / HOST.efficiency, **OF)
-CURVE = replace(LOAD, assumed=tuple(HOST.watts.tolist()), rest_watts=HOST.watts[0], **OF)
+COMPONENTS = replace(
+    RAPL,
+    kind="host",
+    valid_from=BEGIN + 900,
+    assumed=(HOST.base, HOST.efficiency),
+    rest_watts=HOST.base / HOST.efficiency,
+)
+CURVE = replace(
+    LOAD, kind="host", valid_from=BEGIN + 900, assumed=tuple(HOST.watts.tolist()), rest_watts=float(HOST.watts[0])
+)
 
 
 def by_basis(bench: Bench) -> dict[tuple[str, int], tuple[float, float, float]]:

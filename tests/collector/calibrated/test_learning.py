@@ -38,7 +38,7 @@ def machines(
 def test_machines_alike_give_their_two_numbers(n: int, rest: float, moving: float, seed: int) -> None:
     found = learn(machines(n, rest=rest, moving=moving, seed=seed), PC, "load", 5)
     assert isinstance(found, Found)
-    assert (found.rest, found.moving) == (pytest.approx(rest, rel=1e-3), pytest.approx(moving, rel=1e-3))
+    assert [found.rest, found.moving] == pytest.approx([rest, moving], rel=1e-3)
     assert found.rest_watts == 30.0
     assert (found.machines, found.hours) == (n, n * HOURS)
     assert found.own + found.common + found.residual < 0.01
