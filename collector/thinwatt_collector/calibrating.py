@@ -12,7 +12,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from thinwatt_collector.calibrated import Calibrations, Hardware, Learnt, Way, archive, words
 from thinwatt_collector.calibrated.learning import TOGETHER, Assumed, Found, Refusal, Sample, fewest, learn, news
-from thinwatt_collector.calibrated.words import LANGUAGES, Change
+from thinwatt_collector.calibrated.words import LANGUAGES
 from thinwatt_collector.counting import LEARNING, PARTS
 from thinwatt_collector.fetch import write_atomic
 from thinwatt_collector.fleet import ModelOf
@@ -50,6 +50,7 @@ HOURLY: Final = 40
 """Of more machines than these days are compared, not hours."""
 AHEAD: Final = 86_400
 """Slots of a clock that is further ahead are passed over [s]."""
+Restates = tuple[int, int, float, float]
 BY: Final = ("class", "model", "device", "simulated", "basis", "source", "part", "scope")
 OF_MODEL: Final = ("class", "model", "basis", "simulated")
 
@@ -80,6 +81,14 @@ class Tried:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What came of all hardware models, and what each that is news will change."""
+
+    tried: Sequence[Tried]
+    changes: Sequence[Restates | None]
+
+
 class Calibrator:
     """Learns, keeps what it has learnt, and tells it.
 
@@ -95,7 +104,7 @@ class Calibrator:
         self.known = archive.read(folder / archive.NAME)
         self._day = str(archive.refused(folder / archive.REFUSED).get("day", ""))
         self.refused: list[dict[str, str]] = list(archive.refused(folder / archive.REFUSED).get("refused", []))
-        self._tried: list[Tried] | None = None
+        self._looked: Looked | None = None
         self._reader: Reader | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -120,14 +129,18 @@ class Calibrator:
 
     def _follow(self) -> None:
         while not self._stop.wait(EVERY):
-            now = int(time.time())
-            if now - calendar.midnight(now, self._clock) >= AFTER and self._today(now) != self._day:
-                try:
-                    self.look(now)
-                except UnreadableError as error:
-                    if not self._stop.is_set():
-                        log.warning("hardware models are not calibrated today: %s", error)
-                self._day = self._today(now)
+            self.turn(int(time.time()))
+
+    def turn(self, now: int) -> None:
+        """Look once a local day, at night; UTC [s]."""
+        if now - calendar.midnight(now, self._clock) < AFTER or self._today(now) == self._day:
+            return
+        try:
+            self.look(now)
+        except UnreadableError as error:
+            if not self._stop.is_set():
+                log.warning("hardware models are not calibrated today: %s", error)
+        self._day = self._today(now)
 
     def _today(self, now: int) -> str:
         return f"{datetime.fromtimestamp(now, self._clock).date()}"
@@ -143,19 +156,34 @@ class Calibrator:
             with self._lock:
                 self._reader = reader
             tried = list(self._try(reader, now))
+            changes = self._changes(reader, tried, now)
         finally:
             with self._lock:
                 self._reader = None
             reader.close()
         with self._lock:
-            self._tried = tried
+            self._looked = Looked(tried, changes)
+
+    def _changes(self, reader: Newest, tried: Sequence[Tried], now: int) -> list[Restates | None]:
+        """Return what will change of what was restated until now: read here, not between two commits."""
+        end = midnight_after(reader.last(now + AHEAD) or now, self._clock)
+        fresh = self._fresh(tried, end, now)
+        known = self.known.with_more(fresh)
+        return [_changed(reader, self.known, known, each, end) for each in fresh]
+
+    def _fresh(self, tried: Sequence[Tried], valid_from: int, now: int) -> list[Learnt]:
+        return [
+            self._named(t, t.result, valid_from, now)
+            for t in tried
+            if isinstance(t.result, Found) and news(t.result, self.known.now(t.hardware, t.way))
+        ]
 
     def _try(self, reader: Newest, now: int) -> Iterable[Tried]:
         last = reader.last(now + AHEAD)
         if last is None:
             return
         end = min(now, last) // 3600 * 3600
-        begin = max(end - LOOK_BACK, 0)
+        begin = max(end - LOOK_BACK, (reader.first() or 0) // 3600 * 3600)
         where = {"source": (LEARNING,)}
         there = reader.energy(begin, end, "month", "UTC", BY, where)
         machines: dict[tuple[Hardware, Way], set[str]] = defaultdict(set)
@@ -184,22 +212,18 @@ class Calibrator:
             UnreadableError: the ledger can't be read.
         """
         with self._lock:
-            tried, self._tried = self._tried, None
-        if tried is None:
+            looked, self._looked = self._looked, None
+        if looked is None:
             return []
+        tried, changes = looked.tried, looked.changes
         reader = self._books.reader()
         try:
-            last = reader.last(now + AHEAD)
-            valid_from = midnight_after(last or now, self._clock)
-            fresh = [
-                self._named(t, t.result, valid_from, now)
-                for t in tried
-                if isinstance(t.result, Found) and news(t.result, self.known.now(t.hardware, t.way))
-            ]
-            known = self.known.with_more(fresh)
-            changes = [_changed(reader, self.known, known, each, valid_from) for each in fresh]
+            valid_from = midnight_after(reader.last(now + AHEAD) or now, self._clock)
         finally:
             reader.close()
+        fresh = self._fresh(tried, valid_from, now)
+        fresh = [replace(each, restates=change) for each, change in zip(fresh, changes, strict=True)]
+        known = self.known.with_more(fresh)
         if fresh:
             archive.write(self._folder / archive.NAME, known)
         self.known = known
@@ -211,10 +235,7 @@ class Calibrator:
         ]
         document = {"day": self._today(now), "refused": self.refused}
         write_atomic(self._folder / archive.REFUSED, json.dumps(document, ensure_ascii=False, indent=1).encode())
-        return [
-            "\n".join(words.learnt(each, change, self._clock, language) for language in LANGUAGES)
-            for each, change in zip(fresh, changes, strict=True)
-        ]
+        return ["\n".join(words.learnt(each, self._clock, language) for language in LANGUAGES) for each in fresh]
 
     def _named(self, tried: Tried, found: Found, valid_from: int, now: int) -> Learnt:
         before = self.known.now(tried.hardware, tried.way)
@@ -306,7 +327,7 @@ def _read(reader: Reader, hardware: Hardware, way: Way, names: Sequence[str], wi
     return Sample(wall, rest, moving, np.nan_to_num(seconds))
 
 
-def _changed(reader: Reader, before: Calibrations, after: Calibrations, found: Learnt, end: int) -> Change | None:
+def _changed(reader: Reader, before: Calibrations, after: Calibrations, found: Learnt, end: int) -> Restates | None:
     """Return what a calibration changes in the energy of its hardware as it was restated until now."""
     first = reader.first()
     if first is None or first >= end:
@@ -333,4 +354,4 @@ def _changed(reader: Reader, before: Calibrations, after: Calibrations, found: L
         span = [min(span[0], begin), max(span[1], past)]
         for k, all_of_then in enumerate((before, after)):
             sums[k] += float(rows_now(rows, all_of_then, begin).joules.sum())
-    return Change(span[0], span[1], sums[0], sums[1])
+    return (span[0], span[1], sums[0], sums[1]) if sums[0] > 0 else None

@@ -30,7 +30,7 @@ def run(what: str, language: Language, settings: Config) -> int:
         control.ask(settings.state, "calibrate")
     clock = ZoneInfo(settings.clocks)
     known = archive.read(settings.state / archive.NAME)
-    lines = [words.learnt(each, None, clock, language) for each in known.every] or [NOTHING[language]]
+    lines = [words.learnt(each, clock, language) for each in known.every] or [NOTHING[language]]
     lines += [each[language] for each in archive.refused(settings.state / archive.REFUSED).get("refused", [])]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0

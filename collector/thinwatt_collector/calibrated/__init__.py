@@ -63,6 +63,8 @@ class Learnt:
         begin: of what was looked at, UTC [s].
         end: likewise.
         learnt: when, UTC [s].
+        restates: from when to when [s] it changed what was shown as restated, from how much to how much [J]; None:
+            nothing. Of endpoints it may be the energy of few, so it is not everybody's.
     """
 
     version: int
@@ -84,6 +86,7 @@ class Learnt:
     begin: int
     end: int
     learnt: int
+    restates: tuple[int, int, float, float] | None = None
 
     @property
     def hardware(self) -> Hardware:

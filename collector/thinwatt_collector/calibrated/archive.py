@@ -39,7 +39,8 @@ def read(path: Path) -> Calibrations:
     for number, line in enumerate(lines, 1):
         try:
             told: dict[str, Any] = json.loads(line)
-            found.append(Learnt(**{**told, "assumed": tuple(told["assumed"])}))
+            restates = tuple(told["restates"]) if told.get("restates") else None
+            found.append(Learnt(**{**told, "assumed": tuple(told["assumed"]), "restates": restates}))
         except (ValueError, TypeError, KeyError) as error:
             raise ArchiveError(
                 f"{path}, line {number}, is no calibration ({error}): restore the file from the backup of the ledger"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -14,19 +13,6 @@ from thinwatt_collector.calibrated.learning import Refusal
 Language = Literal["fr", "en"]
 LANGUAGES: Final[tuple[Language, ...]] = ("fr", "en")
 Z95: Final = 1.959963984540054
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a calibration changes in the restated view: booked energy by a model, as shown before and from now on.
-
-    ``begin`` and ``end`` of the slots [s], ``before`` and ``after`` [J].
-    """
-
-    begin: int
-    end: int
-    before: float
-    after: float
 
 
 WORDS: Final = {
@@ -129,14 +115,14 @@ REFUSED: Final = {
 }
 
 
-def learnt(found: Learnt, change: Change | None, clock: ZoneInfo, language: Language) -> str:
+def learnt(found: Learnt, clock: ZoneInfo, language: Language, whole: bool = True) -> str:
     """Return a calibration in words.
 
     Args:
         found: what was learnt.
-        change: of the restated view; None: not looked at.
         clock: whose local times are written.
         language: "fr" or "en".
+        whole: whether it is told how much energy is restated.
     """
     text = WORDS[language]
 
@@ -163,17 +149,18 @@ def learnt(found: Learnt, change: Change | None, clock: ZoneInfo, language: Lang
         residual=number(100 * found.residual, ".1f"),
     )
     said += text["from"].format(valid=day(found.valid_from), version=found.version)
-    if change is None:
+    if not whole:
         return said
-    if not change.before:
+    if not found.restates:
         return said + text["unchanged"]
+    begin, end, before, after = found.restates
     kwh = units.scale("kWh", "J")
     return said + text["changed"].format(
-        begin=day(change.begin),
-        end=day(change.end),
-        before=number(change.before / kwh, ".3f"),
-        after=number(change.after / kwh, ".3f"),
-        share=number(100 * (change.after / change.before - 1.0), "+.1f"),
+        begin=day(begin),
+        end=day(end),
+        before=number(before / kwh, ".3f"),
+        after=number(after / kwh, ".3f"),
+        share=number(100 * (after / before - 1.0), "+.1f"),
     )
 
 

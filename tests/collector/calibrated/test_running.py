@@ -172,6 +172,7 @@ def test_a_tenth_of_metered_machines_teaches_the_others_from_then_on_and_backwar
 
     said = collector.ask("calibration", "learn", "--language", "fr")
     assert f"{MODEL} (desktop) : la puissance d’après sa charge est étalonnée sur 5 machines" in said
+    print(collector.ask("calibration", "show"))
     (known,) = asked(collector, "calibrations")["calibrations"]
     assert known["valid_from"] == datetime.fromtimestamp(second, PARIS).isoformat()
     assert (known["machines"], known["version"], known["newest"]) == (METERED, 1, True)

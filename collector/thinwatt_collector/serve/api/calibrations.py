@@ -15,7 +15,7 @@ from thinwatt_collector.calibrated.words import LANGUAGES, Z95
 from thinwatt_collector.models.devices import model_of
 from thinwatt_collector.serve.api import calendar
 from thinwatt_collector.serve.api.books import Known
-from thinwatt_collector.serve.api.privacy import Role, sees_all
+from thinwatt_collector.serve.api.privacy import NOBODYS, Role, sees_all
 
 
 class Knows(Protocol):
@@ -69,7 +69,7 @@ class Calibration(BaseModel):
     residual: float = Field(description="what an hour of a metered machine is missed by, root mean square [1]")
     one_percent: float = Field(description=f"of one unmetered machine: {Percent}")
     many_percent: float = Field(description=f"of many unmetered machines together: {Percent}")
-    said: Said = Field(description="the same in words")
+    said: Said = Field(description="the same in words; how much energy it restates: of endpoints for technical only")
 
 
 class Refused(BaseModel):
@@ -115,13 +115,13 @@ def document(knows: Knows, role: Role, clock: ZoneInfo, device: Known | None, no
     known = knows.now()
     newest = {(c.hardware, c.way): c for c in known.newest()}
     return {
-        "calibrations": [_record(c, clock, newest[c.hardware, c.way] is c) for c in known.every],
+        "calibrations": [_record(c, clock, newest[c.hardware, c.way] is c, sees_all(role)) for c in known.every],
         "refused": list(knows.refused) if sees_all(role) else None,
         "device": _device(device, known, now) if device else None,
     }
 
 
-def _record(found: Learnt, clock: ZoneInfo, newest: bool) -> dict[str, Any]:
+def _record(found: Learnt, clock: ZoneInfo, newest: bool, whole: bool) -> dict[str, Any]:
     times = {name: calendar.text(getattr(found, name), clock) for name in ("valid_from", "learnt", "begin", "end")}
     return {
         "class": found.kind,
@@ -141,7 +141,9 @@ def _record(found: Learnt, clock: ZoneInfo, newest: bool) -> dict[str, Any]:
         "residual": found.residual,
         "one_percent": 100 * Z95 * found.uncertainty,
         "many_percent": 100 * Z95 * found.common,
-        "said": {language: words.learnt(found, None, clock, language) for language in LANGUAGES},
+        "said": {
+            language: words.learnt(found, clock, language, whole or found.kind in NOBODYS) for language in LANGUAGES
+        },
     }
 
 

@@ -30,7 +30,7 @@ from thinwatt_collector.serve.app import create_app
 HOURS = range(DAY // 900 + 32, DAY // 900 + 40)
 """Two hours of the 22nd of November."""
 NEXT = DAY + 86_400
-PC = replace(LOAD, model="OptiPlex", valid_from=NEXT)
+PC = replace(LOAD, model="OptiPlex", valid_from=NEXT, restates=(DAY, NEXT, 3.6e6, 7.2e6))
 """At rest 1.2 × 30 W, above that 0.8 of what was assumed; from the 23rd on."""
 HOST = replace(
     LOAD,
@@ -185,6 +185,10 @@ def test_which_model_a_device_has_and_what_is_told_to_whom(api: Asked) -> None:
     ]
     assert found["calibrations"][0]["watts"] == pytest.approx([36.0, 40.8, 60.0, 84.0])
     assert "étalonnée sur 5 machines" in found["calibrations"][0]["said"]["fr"]
+    assert "1.000 kWh to 2.000 kWh" not in found["calibrations"][0]["said"]["en"], "it may be that of one machine"
+    told = api.document("calibrations", "technical")["calibrations"][0]["said"]
+    assert "from 1.000 kWh to 2.000 kWh (+100.0 %)" in told["en"]
+    assert "de 1,000 kWh à 2,000 kWh (+100,0 %)" in told["fr"]
     assert found["refused"] is None
     assert api.client.get("/api/v1/calibrations?device=pc-1").status_code == 403
     of = api.document("calibrations?device=pc-1", "technical")
