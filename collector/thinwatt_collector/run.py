@@ -323,9 +323,7 @@ class Collector:
             raise LedgerError(f"no backup while the ledger fails: {self._trouble}")
         self.commit()
         path = str(request["path"])
-        size = self._ledger.backup(path)
-        archive.write(archive.beside(Path(path)), self._calibrator.now())
-        return {"path": path, "bytes": size}
+        return {"path": path, "bytes": self._ledger.backup(path)}
 
     def _status(self, _: dict[str, object]) -> dict[str, object]:
         """Return what the owner asks of a running collector: names may stand in it."""
