@@ -110,7 +110,7 @@ class Booking:
     def _keys_of(self, group: GroupLayout, sources: Ints, devices: Ints) -> list[Ints]:
         """Return the keys of the totals of devices, and of their classes, that may ever rise."""
         fleet = self.fleet
-        kind, may = fleet.device["group"][devices], counting.bases(group, fleet.models(devices))
+        kind, may = fleet.device["group"][devices], counting.bases(group, fleet.powers.of(devices))
         some = may.any(axis=-1)
         keys = [key(Family.DEVICE_GAP, devices), key(Family.GAP, kind)]
         keys += [key(Family.DEVICE_COVERED, devices[some]), key(Family.COVERED, kind[some])]
@@ -198,7 +198,7 @@ class Booking:
             return POSTPONED
         self._remember()
         base, last = int(batch.base[i]), int(batch.times[i, -1])
-        pin = clock.first_pin(_contact(batch, i), last, fleet.past.newest(agent))
+        pin = clock.first_pin(decode.contact(batch, i), last, fleet.past.newest(agent))
         width = fleet.placed(batch.schema).layout.width
         row = StreamRow(
             agent=agent,
@@ -224,7 +224,7 @@ class Booking:
         suspect = fleet.stream["suspect"][numbers] != 0
         for i in np.flatnonzero(live & ((np.abs(skew) > clock.TOLERANCE) | suspect)).tolist():
             number = int(numbers[i])
-            fleet.set_pin(number, clock.renewed(fleet.pin(number), _contact(batch, i)))
+            fleet.set_pin(number, clock.renewed(fleet.pin(number), decode.contact(batch, i)))
         ahead = batch.times[:, -1] + fleet.stream["offset"][numbers] - received
         doubtful = ~live & fleet.stream["uncertain"][numbers]
         astray = (ahead > np.where(doubtful, 0, clock.AHEAD)) | (ahead < -clock.BEHIND)
@@ -270,9 +270,9 @@ class Booking:
         for group, sources in zip(placed.layout.groups, placed.sources, strict=True):
             devices = placed.rows["device"][places][:, start : start + len(group.devices)]
             start += len(group.devices)
-            for part in epochs.parts(utc, fleet.calibrations.epochs):
+            for part in epochs.parts(utc, fleet.powers.calibrations.epochs):
                 rows, ours = part.rows, devices[part.frames]
-                models = fleet.models(ours, part.epoch)
+                models = fleet.powers.of(ours, part.epoch)
                 told, state = utc[part.frames][:, rows], columns[part.frames][:, :, rows]
                 counted = counting.count(group, told, state, models, self._policy)
                 self._enter(counted, numbers[part.frames], ours, sources)
@@ -445,14 +445,3 @@ class Booking:
             answer = wire.Answer(stream, position, self.now, decode.version_of(message))
             answers.append(Reply(message.route, wire.encode_answer(answer)))
         return answers
-
-
-def _contact(batch: Batch, i: int) -> clock.Contact:
-    flags = int(batch.flags[i])
-    return clock.Contact(
-        live=bool(flags & wire.LIVE),
-        offset_known=bool(flags & wire.OFFSET_KNOWN),
-        wall_offset=int(batch.wall_offset[i]),
-        sent=int(batch.sent[i]),
-        received=batch.messages[i].received,
-    )

@@ -17,12 +17,13 @@ from thinwatt_collector.allowance import Allowances
 from thinwatt_collector.book import Moves, StreamRow, StreamRows, objects
 from thinwatt_collector.calibrated import Calibrations, Hardware
 from thinwatt_collector.clock import Past, Pin
-from thinwatt_collector.counting import WINNERS, DeviceModels
+from thinwatt_collector.counting import WINNERS
 from thinwatt_collector.labels import Family, Totals
 from thinwatt_collector.layout import SourceKey, layout_of, same_columns, visible
 from thinwatt_collector.ledger import Dimensions
 from thinwatt_collector.models.devices import DeviceModel
 from thinwatt_collector.placed import Placed, Rows
+from thinwatt_collector.powers import Powers
 from thinwatt_collector.sharing import line_of
 
 Ints = NDArray[np.int64]
@@ -114,17 +115,10 @@ class Fleet:
             seen=(np.int64, ()),
             told=(np.int64, ()),
             last_utc=(np.int64, ()),
-            watts=(np.float64, (4,)),
-            base=(np.float64, ()),
-            efficiency=(np.float64, ()),
-            u_meter=(np.float64, ()),
-            u_component=(np.float64, ()),
-            u_load=(np.float64, ()),
             power=(np.float64, ()),
             basis=(np.int64, ()),
-            hardware=(np.int64, ()),
         )
-        self.calibrate(calibrations or Calibrations())
+        self.powers = Powers(calibrations or Calibrations())
         for row in known.devices:
             self._add_device(Device(*row))
         self.totals = Totals(self.describe)
@@ -384,26 +378,9 @@ class Fleet:
         if group not in self._group_ids:
             self._group_ids[group] = len(self.groups)
             self.groups.append(group)
-        model = self._model_of(device.kind, device.model)
-        d, at = self.device, device.id
-        d["group"][at] = self._group_ids[group]
-        d["watts"][at] = model.watts
-        d["base"][at], d["efficiency"][at] = model.base, model.efficiency
-        d["u_meter"][at], d["u_component"][at], d["u_load"][at] = model.u_meter, model.u_component, model.u_load
-        d["hardware"][at] = self._place_of(device)
-
-    def calibrate(self, calibrations: Calibrations) -> None:
-        """Take what was learnt of hardware models."""
-        self.calibrations = calibrations
-        self._hardware = {hardware: place for place, hardware in enumerate(calibrations.hardware, 1)}
-        # Power models by epoch and hardware, the first row of each for what has none: NaN for what was not learnt.
-        begins = (float("-inf"), *calibrations.epochs)
-        self._learnt = [_powers(calibrations, at) for at in begins]
-        for device in self.devices:
-            self.device["hardware"][device.id] = self._place_of(device)
-
-    def _place_of(self, device: Device) -> int:
-        return self._hardware.get(Hardware(device.kind, device.model, device.simulated), 0)
+        self.device["group"][device.id] = self._group_ids[group]
+        hardware = Hardware(device.kind, device.model, device.simulated)
+        self.powers.take(device.id, hardware, self._model_of(device.kind, device.model))
 
     def refresh(self, devices: Ints, last: Ints, watts: NDArray[np.float64], basis: Ints, now: int) -> None:
         """Take the latest power [W] of devices, (frames, devices) each, where it is newer than what is known."""
@@ -421,45 +398,6 @@ class Fleet:
             if number is not None:
                 for name in ("seen", "told", "last_utc", "power", "basis"):
                     self.device[name][number] = other.device[name][device.id]
-
-    def models(self, devices: Ints, epoch: int = -1) -> DeviceModels:
-        """Return the power models of devices, in the shape of ``devices``.
-
-        Args:
-            devices: their numbers.
-            epoch: how many epochs of calibrations have begun (see :class:`Calibrations`); -1: all.
-        """
-        d = self.device
-        assumed = DeviceModels(
-            d["watts"][devices],
-            d["base"][devices],
-            d["efficiency"][devices],
-            d["u_meter"][devices],
-            d["u_component"][devices],
-            d["u_load"][devices],
-        )
-        hardware = d["hardware"][devices]
-        if not hardware.any():
-            return assumed
-        learnt = self._learnt[epoch][hardware]
-        watts, told = learnt[..., :4], [learnt[..., 4 + k] for k in range(4)]
-        base, efficiency, u_component, u_load = (
-            np.where(np.isfinite(new), new, old)
-            for new, old in zip(
-                told, (assumed.base, assumed.efficiency, assumed.u_component, assumed.u_load), strict=True
-            )
-        )
-        by_load = np.isfinite(watts).all(axis=-1)
-        return DeviceModels(
-            np.where(by_load[..., None], watts, assumed.watts),
-            base,
-            efficiency,
-            assumed.u_meter,
-            u_component,
-            u_load,
-            by_load,
-            assumed,
-        )
 
     def _named(self, labels: dict[str, str]) -> int:
         number = self._device_ids.get(labels["device"], -1)
@@ -498,14 +436,3 @@ class Fleet:
         for schema in schemas:
             self.unsaved.schemas.pop(schema, None)
         del self.unsaved.sources[:sources]
-
-
-def _powers(calibrations: Calibrations, at: float) -> NDArray[np.float64]:
-    """Return what holds at a time of each hardware: watts (4), base, efficiency, uncertainties; shape (1 + n, 8)."""
-    found = np.full((1 + len(calibrations.hardware), 8), np.nan)
-    for place, hardware in enumerate(calibrations.hardware, 1):
-        if load := calibrations.at(hardware, "load", at):
-            found[place, :4], found[place, 7] = load.watts, load.uncertainty
-        if components := calibrations.at(hardware, "components", at):
-            found[place, 4:7] = components.base, components.efficiency, components.uncertainty
-    return found

@@ -289,7 +289,7 @@ class Collector:
             log.warning("what metered machines say is not kept: %s", error)
             return []
         if told:
-            self._step.fleet.calibrate(self._calibrator.now())
+            self._step.fleet.powers.calibrate(self._calibrator.now())
         for text in told:
             log.info("%s", text)
             self.note("calibrated", "models", text)

@@ -100,7 +100,7 @@ class Step:
             LedgerError: the ledger is still out of reach; the old fleet stays as it was, for the readers.
         """
         self.ledger.reopen()
-        fleet = Fleet(self.ledger.dimensions(), self._model_of, self._intensity.method, self.fleet.calibrations)
+        fleet = Fleet(self.ledger.dimensions(), self._model_of, self._intensity.method, self.fleet.powers.calibrations)
         for agent, hello in self._hellos.items():
             if fleet.learn_schema(agent, hello.schema):
                 fleet.describe_machine(agent, hello.machine, hello.schema)

@@ -109,7 +109,7 @@ def test_no_agent_can_name_another_ones_device() -> None:
 
 def test_power_models_are_those_of_class_and_model_in_the_shape_asked_for() -> None:
     bench, _ = booked()
-    models = fleet_of(bench).models(np.array([[0], [0]]))
+    models = fleet_of(bench).powers.of(np.array([[0], [0]]))
     assert models.watts.shape == (2, 1, 4)
     assert models.watts[1, 0].tolist() == HOST.watts.tolist()
     assert models.base.tolist() == [[HOST.base]] * 2

@@ -10,7 +10,7 @@ from tests.collector.calibrated.test_calibrations import LOAD, RAPL
 from tests.collector.sending import HOST, NOW, SECOND, Bench, Sender, pair
 from tests.collector.sending import LOAD as LOAD_COLUMNS
 from tests.collector.sending import RAPL as RAPL_COLUMNS
-from thinwatt_agent.wire import Group, Schema
+from thinwatt_agent.wire import Column, Group, Schema
 from thinwatt_collector.calibrated import Calibrations
 from thinwatt_collector.fleet import Fleet
 
@@ -39,11 +39,11 @@ def by_basis(bench: Bench) -> dict[tuple[str, int], tuple[float, float, float]]:
     }
 
 
-def sent(columns: tuple[object, ...], per_row: list[float], rows: int = 30) -> tuple[Bench, Sender]:
+def sent(columns: tuple[Column, ...], per_row: list[float], rows: int = 30) -> tuple[Bench, Sender]:
     """Half an hour in rows of a minute, in one frame."""
     bench = Bench()
-    bench.step.fleet.calibrate(Calibrations([COMPONENTS, CURVE]))
-    sender = Sender(schema=Schema((Group(("",), columns),)))  # type: ignore[arg-type]
+    bench.step.fleet.powers.calibrate(Calibrations([COMPONENTS, CURVE]))
+    sender = Sender(schema=Schema((Group(("",), columns),)))
     bench.hello(sender, MACHINE)
     told = [(n, 60.0 * n, [n * of for of in per_row]) for n in range(1, rows + 1)]
     assert bench.book(sender, sender.frame(0, told)) == rows
@@ -73,7 +73,7 @@ def test_what_was_booked_never_changes_and_late_rows_are_booked_by_what_held_the
     bench, sender = sent(LOAD_COLUMNS, [72.0, 240.0, 60.0], rows=15)
     before = by_basis(bench)
     # Much later: a newer calibration holds, and a frame comes that reaches from the old into the new.
-    bench.step.fleet.calibrate(
+    bench.step.fleet.powers.calibrate(
         Calibrations([COMPONENTS, CURVE, replace(CURVE, version=2, valid_from=BEGIN + 1800, rest=2.0)])
     )
     rows = [(n, 60.0 * n, [72.0 * n, 240.0 * n, 60.0 * n]) for n in range(16, 46)]
@@ -88,8 +88,8 @@ def test_a_ledger_that_failed_leaves_the_calibrations() -> None:
     bench, _ = sent(LOAD_COLUMNS, [72.0, 240.0, 60.0])
     bench.step.rebuild()
     fleet: Fleet = bench.step.fleet
-    assert fleet.calibrations.epochs == (BEGIN + 900,)
-    assert fleet.models(fleet.winner_ids[:1] * 0).watts[0].tolist() == pytest.approx(CURVE.watts.tolist())
+    assert fleet.powers.calibrations.epochs == (BEGIN + 900,)
+    assert fleet.powers.of(fleet.winner_ids[:1] * 0).watts[0].tolist() == pytest.approx(CURVE.watts.tolist())
 
 
 def test_beside_a_meter_the_ledger_keeps_what_the_models_assume() -> None:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
@@ -36,17 +35,17 @@ from thinwatt_collector.serve.api.campus import CampusView
 from thinwatt_collector.serve.api.coverage import coverage
 from thinwatt_collector.serve.api.energy import Accounts, View
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
-from thinwatt_collector.serve.api.export import Export, Format
+from thinwatt_collector.serve.api.export import Export, Format, sent
 from thinwatt_collector.serve.api.openapi import RESPONSES, describe
 from thinwatt_collector.serve.api.privacy import Role, sees_all
 from thinwatt_collector.serve.api.problems import ProblemError, wrong
 from thinwatt_collector.serve.api.published import Published
 from thinwatt_collector.serve.api.question import DIMENSIONS, FILTERS, MOMENT, Question, known, question
+from thinwatt_collector.serve.api.shown import of_classes
 from thinwatt_collector.serve.exposition import Family
 
 LONGEST_EXPORT: Final = 2_000_000
 """Rows of one export."""
-LABEL: Final = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*")')
 Clock = Callable[[], float]
 
 
@@ -203,7 +202,7 @@ class Endpoints:
     async def fleet(self, request: Request) -> Response:
         """Return what the fleet draws now, by class, and who is expected, connected and silent."""
         _allow(request)
-        shown = answers.fleet(_shown(self._set.snapshot.families()))
+        shown = answers.fleet(of_classes(self._set.snapshot.families()))
         return _json(await self._campus.fleet(shown, self.role(request), self.now(), self._set.stale_after))
 
     async def estimate(self, request: Request) -> Response:
@@ -214,7 +213,7 @@ class Endpoints:
     def me(self, request: Request) -> Response:
         """Return who asks, and what there is to show."""
         _allow(request)
-        shown = answers.fleet(_shown(self._set.snapshot.families()))
+        shown = answers.fleet(of_classes(self._set.snapshot.families()))
         there = self._set.inventory().inventory is not None
         about = {"zone": self._set.zone, "inventory": there, "demo": any(row["simulated"] for row in shown)}
         return _json({"role": self.role(request), **about, "version": __version__})
@@ -303,7 +302,7 @@ class Endpoints:
                 raise wrong("grain", f"that is {len(found.rows)} rows", "take a coarser grain or a shorter window")
             return Export(answers.energy_columns(found, asked), form)
 
-        return _file(await self._gate.ask(write), form, asked)
+        return sent(await self._gate.ask(write), form, (asked.begin, asked.end), asked.zone)
 
 
 def create_api(setting: Setting) -> FastAPI:
@@ -439,44 +438,3 @@ def _key(asked: Question, role: Role) -> str:
     """Return what tells a question from others."""
     where = sorted((name, list(texts)) for name, texts in asked.where.items())
     return json.dumps([asked.begin, asked.grain, asked.zone.key, asked.by, where, role])
-
-
-NOW: Final = {
-    "thinwatt_power_watts": ("class", "simulated"),
-    "thinwatt_devices": ("class", "simulated"),
-    "thinwatt_energy_joules_total": ("class", "basis", "simulated"),
-}
-"""Families of classes, and their labels."""
-
-
-def _shown(families: Sequence[Family]) -> dict[str, dict[tuple[str, ...], float]]:
-    """Return the rows of the families of classes, by the texts of their labels."""
-    found: dict[str, dict[tuple[str, ...], float]] = {}
-    for family in families:
-        if (names := NOW.get(family.metric.name)) is not None:
-            labels = [_labels(piece) for piece in family.labels.pieces()]
-            rows = (tuple(of[name] for name in names) for of in labels)
-            found[family.metric.name] = dict(zip(rows, family.values.tolist(), strict=True))
-    return found
-
-
-def _labels(piece: str) -> dict[str, str]:
-    """Return labels as they stand in an exposition, where texts are escaped as in JSON."""
-    return {name: json.loads(text) for name, text in LABEL.findall(piece)}
-
-
-def _file(export: Export, form: Format, asked: Question) -> Response:
-    async def sent() -> AsyncIterator[bytes]:
-        try:
-            async for chunk in iterate_in_threadpool(export.chunks()):
-                yield chunk
-        finally:
-            export.close()
-
-    days = (calendar.text(t, asked.zone)[:10] for t in (asked.begin, asked.end))
-    headers = {
-        "content-disposition": f'attachment; filename="thinwatt-{"-".join(days)}.{form}"',
-        "content-length": str(export.size),
-        "cache-control": "no-store",
-    }
-    return StreamingResponse(sent(), headers=headers, media_type=EXPORTS[form])
