@@ -41,7 +41,7 @@ def read(path: Path) -> Calibrations:
             told: dict[str, Any] = json.loads(line)
             restates = tuple(told["restates"]) if told.get("restates") else None
             found.append(Learnt(**{**told, "assumed": tuple(told["assumed"]), "restates": restates}))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ArchiveError(
                 f"{path}, line {number}, is no calibration ({error}): restore the file from the backup of the ledger"
             ) from error

@@ -136,7 +136,8 @@ class Accounts:
         # What is asked of one series by name is of that series, whatever models say.
         known = Calibrations() if view == "booked" or "source" in asked.where else self._calibrations()
         spans = segments(self._booked if view == "booked" else self.intensity, begin, asked.end)
-        spans = [replace(s, begin=a, end=b) for s in spans for a, b in known.spans(s.begin, s.end)]
+        if not self._by_days(asked):
+            spans = [replace(s, begin=a, end=b) for s in spans for a, b in known.spans(s.begin, s.end)]
         if privacy.sees_all(role):
             return _priced(asked, [Part(s, self._exact_now(reader, asked, s, now, known), True) for s in spans])
         of_hosts = _of_hosts(asked)
@@ -160,14 +161,24 @@ class Accounts:
         return found.at(_meets(found.rows, asked.where))
 
     def _exact_now(self, reader: Reader, asked: Question, span: Segment, now: int, known: Calibrations) -> Rows:
-        """Return what the ledger has of a span in which the same calibrations hold, as those of now have it."""
+        """Return what the ledger has of a span, as the calibrations of now have it.
+
+        A calibration begins to hold at a midnight of the site: months are added up from its days, and buckets of
+        other clocks are cut there, by whoever asks.
+        """
         window, by = (span.begin, span.end), (*asked.by, PRICE)
         if not known:
             return self.exact(reader, asked, window, now)
         bases = asked.where.get("basis", ())
         where = {name: texts for name, texts in asked.where.items() if name != "basis"}
         wide = replace(asked, by=tuple(dict.fromkeys((*asked.by, *restating.NEEDED))), where=where)
-        rows = restating.rows_now(self.exact(reader, wide, window, now), known, span.begin)
+        by_days = self._by_days(asked)
+        if by_days and asked.grain == "month":
+            rows = self.exact(reader, replace(wide, grain="day"), window, now)
+        else:
+            rows = self.exact(reader, wide, window, now)
+        rows = restating.rows_now(rows, known, None if by_days else span.begin)
+        rows = _placed(rows, calendar.edges(asked.begin, asked.end, asked.grain, asked.zone))
         if bases:
             rows = rows.at(_meets(rows, {"basis": bases}))
         # One device may be on several bases; it is of one class and model.
@@ -177,6 +188,10 @@ class Accounts:
             return found
         plain = self.exact(reader, asked, window, now)
         return replace(found, devices=plain.devices) if len(plain) == len(found) else found
+
+    def _by_days(self, asked: Question) -> bool:
+        """Return whether no bucket of a question but a month goes over a midnight of the site."""
+        return asked.grain in ("slot", "hour") or asked.zone.key == self._zone
 
     def exact(
         self, reader: Reader, asked: Question, window: tuple[int, int], now: int, grain: Grain | None = None

@@ -236,3 +236,13 @@ def test_what_a_cell_is_restated_to_depends_on_no_other_cell(
 
 
 NOTHING = cells([], [], [])
+
+
+@pytest.mark.parametrize("zone", ["Europe/Paris", "UTC", "Pacific/Auckland"])
+def test_a_bucket_that_goes_over_the_midnight_of_the_site_is_restated_in_two_parts(api: Asked, zone: str) -> None:
+    rows = api.rows("technical", "restated", f"grain=month&by=basis&class=desktop&model=OptiPlex&zone={zone}")
+    shown = {(row["basis"]): (row["joules"], row["devices"]) for row in rows}
+    assert shown == {
+        "measured": (pytest.approx((2 * 40 + 2 * 44) * SECONDS), 2),
+        "modelled": (pytest.approx(12 * 44 * SECONDS), 6),
+    }
