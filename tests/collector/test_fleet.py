@@ -122,9 +122,9 @@ def test_a_model_follows_the_description() -> None:
     bench = Bench()
     fleet = Fleet(bench.ledger.dimensions(), model_of, "record")
     fleet.describe_machine("a", {"class": "desktop", "model": "other"}, PLUG)
-    assert np.isnan(fleet.device["base"][0])
+    assert np.isnan(fleet.powers.of(np.array([0])).base[0])
     fleet.describe_machine("a", {"class": "desktop", "model": "X1"}, PLUG)
-    assert fleet.device["base"][0] == HOST.base
+    assert fleet.powers.of(np.array([0])).base[0] == HOST.base
 
 
 def test_gateways_describe_their_devices_and_nonsense_describes_nothing() -> None:
