@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from thinwatt_collector.calibrated import Learnt, Way, words
 from thinwatt_collector.calibrated.learning import Assumed, Found, Refusal, Sample, fewest, learn, news
+from thinwatt_collector.models.devices import supply
+from thinwatt_collector.models.power import psu_input
 
 PC = Assumed((30.0, 36.0, 60.0, 90.0), 0.3, 0.0)
 HOURS = 60
@@ -81,6 +83,24 @@ def test_the_interval_holds_what_the_unmetered_drew_19_times_in_20() -> None:
     assert np.mean(held) == pytest.approx(0.95, abs=0.038)
 
 
+def test_counters_behind_a_power_supply_with_a_curve_teach_the_hosts_without_a_meter() -> None:
+    """Ten hosts, each with a base of its own about 80 W behind a Gold supply of 500 W; assumed are 103 W and 92 %."""
+    random = np.random.default_rng(5)
+    packages = random.uniform(40.0, 250.0, (10, HOURS))
+    base = 80.0 * (1 + 0.04 * random.standard_normal((10, 1)))
+    wall = psu_input(packages + base, np.array(500.0), *supply("gold"))
+    hour = np.full_like(wall, 3600.0)
+    every = Sample(wall * hour, 103.0 / 0.92 * hour, packages / 0.92 * hour, hour)
+    some, others = (Sample(*(getattr(every, name)[at] for name in PARTS)) for at in (slice(3), slice(3, 10)))
+    found = learn(some, Assumed((103.0, 0.92), 0.35, 0.0), "components", 3)
+    assert isinstance(found, Found)
+    said = found.rest * others.rest.sum() + found.moving * others.moving.sum()
+    assert said == pytest.approx(others.wall.sum(), rel=0.03)
+    assert abs((others.rest + others.moving).sum() / others.wall.sum() - 1) > 0.08, "what was assumed is off"
+    assert found.residual < 0.03, "one efficiency instead of the supply's curve costs little"
+
+
+PARTS = ("wall", "rest", "moving", "seconds")
 NONSENSE = [
     ("few", machines(4), PC, "load"),
     ("few", replace(machines(6), seconds=np.full((6, HOURS), 300.0)), PC, "load"),
