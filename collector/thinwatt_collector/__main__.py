@@ -1,4 +1,4 @@
-"""thinwatt-collector run | check-config | config | keygen | api-token | backup | restore | factors | inventory."""
+"""thinwatt-collector run, check-config, keygen, backup, restore, factors, calibration, inventory and more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ import zmq
 
 from thinwatt_agent import __version__
 from thinwatt_agent.keys import KeyFileError, generate, read_secret
-from thinwatt_collector import config, control, factors_command, logs
+from thinwatt_collector import calibration_command, config, control, factors_command, logs
+from thinwatt_collector.calibrated import archive, words
 from thinwatt_collector.config import ConfigError
 from thinwatt_collector.factors import FactorError
 from thinwatt_collector.inventory import command as inventory
@@ -25,7 +26,10 @@ from thinwatt_collector.serve.api import tokens
 from thinwatt_collector.serve.api.privacy import ROLES
 
 log = logging.getLogger("thinwatt_collector")
-EXPECTED = (FactorError, KeyFileError, LedgerError, control.ControlError, tokens.TokenError, OSError, zmq.ZMQError)
+EXPECTED = (
+    *(FactorError, KeyFileError, LedgerError, archive.ArchiveError, control.ControlError, tokens.TokenError),
+    *(OSError, zmq.ZMQError),
+)
 """What a person can mend: told in a line, without a traceback."""
 EXIT_CODES: Final = "exit code: 0, 1 if it failed, 2 if call or configuration are to be put right first"
 
@@ -91,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     command(
         "factors", "show what carbon is worked out with, or fetch what its publishers have new", _factors
     ).add_argument("what", choices=("show", "fetch"), help="fetch is the one command that calls out")
+    calibration = command(
+        "calibration", "say what metered machines have taught of their hardware models, or have it learnt now", _models
+    )
+    calibration.add_argument("what", choices=("show", "learn"), help="learn is done by itself every night")
+    calibration.add_argument("--language", choices=words.LANGUAGES, default="en", help="(default: %(default)s)")
     inventory.register(commands)
     return parser
 
@@ -136,6 +145,10 @@ def _check(options: argparse.Namespace) -> int:
 
 def _factors(options: argparse.Namespace) -> int:
     return factors_command.run(options.what, config.load(options.config))
+
+
+def _models(options: argparse.Namespace) -> int:
+    return calibration_command.run(options.what, options.language, config.load(options.config))
 
 
 def _example(_: argparse.Namespace) -> int:
@@ -192,7 +205,10 @@ def _backup(options: argparse.Namespace) -> int:
         control.ask(settings.state, "backup", path=str(made))
     else:
         copies.alone(ledger, made)
-    print(f"{target}: {copies.accepted(made, target)} bytes")
+    size = copies.accepted(made, target)
+    # Later than the copy: what was learnt in between holds for no slot of it yet.
+    archive.write(archive.beside(target), archive.read(settings.state / archive.NAME))
+    print(f"{target}: {size} bytes")
     return 0
 
 
@@ -202,8 +218,13 @@ def _restore(options: argparse.Namespace) -> int:
     settings = config.load(options.config)
     if control.alive(settings.state):
         raise LedgerError("a collector is running on this ledger: stop it first")
+    # Read before anything is replaced: of calibrations that can't be read nothing is restored either.
+    beside = archive.beside(options.file)
+    known = archive.read(beside) if beside.exists() else None
     ledger = copies.file_of(settings.ledger)
     version, kept = copies.restore(options.file, ledger)
+    if known is not None:
+        archive.write(settings.state / archive.NAME, known)
     if kept is not None:
         print(f"the ledger as it was: {kept}")
     print(f"{ledger}: restored from {options.file} (version {version}); agents send again what it does not hold")

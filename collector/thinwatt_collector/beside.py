@@ -97,12 +97,14 @@ def served(settings: Config) -> Iterator[Path]:
     if control.alive(settings.state):
         yield settings.state / control.API_SOCKET
         return
+    from thinwatt_collector.calibrated import archive
     from thinwatt_collector.factors import table
     from thinwatt_collector.inventory.watched import Watched
     from thinwatt_collector.ledger import open_ledger
     from thinwatt_collector.models.devices import DeviceTable
     from thinwatt_collector.readers import LedgerBooks
     from thinwatt_collector.serve.api.access import Owner
+    from thinwatt_collector.serve.api.calibrations import Nobody
     from thinwatt_collector.serve.api.routes import Setting, create_api
     from thinwatt_collector.serve.app import below
     from thinwatt_collector.serve.server import serve_local
@@ -115,8 +117,10 @@ def served(settings: Config) -> Iterator[Path]:
     try:
         intensity = table.load({"zone": settings.zone})
         books = LedgerBooks(ledger, Step(ledger, DeviceTable.packaged().of, intensity))
+        models = Nobody(archive.read(settings.state / archive.NAME))
         known = Watched(settings.inventory, settings.clocks, settings.price).now
-        api = create_api(Setting(NOTHING_NOW, books, intensity, Owner(), settings.clocks, inventory=known))
+        setting = Setting(NOTHING_NOW, books, intensity, Owner(), settings.clocks, inventory=known, calibrations=models)
+        api = create_api(setting)
         with tempfile.TemporaryDirectory(prefix="thinwatt-") as folder:
             web = serve_local(below(api), Path(folder) / control.API_SOCKET)
             try:

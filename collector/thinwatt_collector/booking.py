@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent import wire
-from thinwatt_collector import accept, book, clock, counting, decode, sharing
+from thinwatt_collector import accept, book, clock, counting, decode, epochs, sharing
 from thinwatt_collector.book import Energy, Event, Ints, StreamRow, Totals, Transaction
 from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
@@ -110,7 +110,7 @@ class Booking:
     def _keys_of(self, group: GroupLayout, sources: Ints, devices: Ints) -> list[Ints]:
         """Return the keys of the totals of devices, and of their classes, that may ever rise."""
         fleet = self.fleet
-        kind, may = fleet.device["group"][devices], counting.bases(group, fleet.models(devices))
+        kind, may = fleet.device["group"][devices], counting.bases(group, fleet.powers.of(devices))
         some = may.any(axis=-1)
         keys = [key(Family.DEVICE_GAP, devices), key(Family.GAP, kind)]
         keys += [key(Family.DEVICE_COVERED, devices[some]), key(Family.COVERED, kind[some])]
@@ -198,7 +198,7 @@ class Booking:
             return POSTPONED
         self._remember()
         base, last = int(batch.base[i]), int(batch.times[i, -1])
-        pin = clock.first_pin(_contact(batch, i), last, fleet.past.newest(agent))
+        pin = clock.first_pin(decode.contact(batch, i), last, fleet.past.newest(agent))
         width = fleet.placed(batch.schema).layout.width
         row = StreamRow(
             agent=agent,
@@ -224,7 +224,7 @@ class Booking:
         suspect = fleet.stream["suspect"][numbers] != 0
         for i in np.flatnonzero(live & ((np.abs(skew) > clock.TOLERANCE) | suspect)).tolist():
             number = int(numbers[i])
-            fleet.set_pin(number, clock.renewed(fleet.pin(number), _contact(batch, i)))
+            fleet.set_pin(number, clock.renewed(fleet.pin(number), decode.contact(batch, i)))
         ahead = batch.times[:, -1] + fleet.stream["offset"][numbers] - received
         doubtful = ~live & fleet.stream["uncertain"][numbers]
         astray = (ahead > np.where(doubtful, 0, clock.AHEAD)) | (ahead < -clock.BEHIND)
@@ -270,9 +270,13 @@ class Booking:
         for group, sources in zip(placed.layout.groups, placed.sources, strict=True):
             devices = placed.rows["device"][places][:, start : start + len(group.devices)]
             start += len(group.devices)
-            counted = counting.count(group, utc, columns, fleet.models(devices), self._policy)
-            self._enter(counted, numbers, devices, sources)
-            self._refresh(counted, devices, utc[:, -1], batch)
+            for part in epochs.parts(utc, fleet.powers.calibrations.epochs):
+                rows, ours = part.rows, devices[part.frames]
+                models = fleet.powers.of(ours, part.epoch)
+                told, state = utc[part.frames][:, rows], columns[part.frames][:, :, rows]
+                counted = counting.count(group, told, state, models, self._policy)
+                self._enter(counted, numbers[part.frames], ours, sources)
+                self._refresh(counted, ours, told[:, -1])
         self.moved.append((numbers, stream["pos"][numbers]))
         self.newest.append((numbers, utc[:, -1], batch.times[:, -1]))
         stream["pos"][numbers], stream["t_pos"][numbers] = batch.ticks[:, -1], batch.times[:, -1]
@@ -333,6 +337,12 @@ class Booking:
                     self._total(family, s, d, source, j)
                     if family is Family.DEVICE_ENERGY:
                         self._by_class(s, d, slot[there], source, j)
+        for beside in counted.beside:
+            there = beside.covered > 0
+            if there.any():
+                source = fleet.source_id(beside.source)
+                of, zero = beside.joules[there], np.zeros(int(there.sum()))
+                self._slots(stream[there], device[there], slot[there], source, of, zero, beside.covered[there])
         if counted.shared is not None:
             self._share(counted, counted.shared, stream, device, slot)
         total = counted.won_covered.sum(axis=2)
@@ -377,12 +387,13 @@ class Booking:
         self._total(Family.ENERGY, stream, kind, source, joules)
         self._total(Family.CARBON, stream, kind, 0, joules * grams_per_joule)
 
-    def _refresh(self, counted: Counted, devices: Ints, last: Ints, batch: Batch) -> None:
+    def _refresh(self, counted: Counted, devices: Ints, last: Ints) -> None:
         """Remember each device's latest power: the mean of its newest frame."""
         joules, covered, frame = counted.won, counted.won_covered, counted.chunks.frame
-        if len(frame) > len(batch):  # some have several chunks, which stand together
-            begins = np.flatnonzero(np.r_[True, frame[1:] != frame[:-1]])
-            joules, covered = np.add.reduceat(joules, begins), np.add.reduceat(covered, begins)
+        if len(frame) > len(last):  # some have several chunks, which stand together
+            joules, covered = (np.zeros((len(last), devices.shape[1], 3)) for _ in range(2))
+            np.add.at(joules, frame, counted.won)
+            np.add.at(covered, frame, counted.won_covered)
         seconds = covered.sum(axis=2)
         watts = np.divide(joules.sum(axis=2), seconds, out=np.full(seconds.shape, np.nan), where=seconds > 0)
         self.refreshed.append((devices, np.broadcast_to(last[:, None], devices.shape), watts, covered.argmax(axis=2)))
@@ -435,14 +446,3 @@ class Booking:
             answer = wire.Answer(stream, position, self.now, decode.version_of(message))
             answers.append(Reply(message.route, wire.encode_answer(answer)))
         return answers
-
-
-def _contact(batch: Batch, i: int) -> clock.Contact:
-    flags = int(batch.flags[i])
-    return clock.Contact(
-        live=bool(flags & wire.LIVE),
-        offset_known=bool(flags & wire.OFFSET_KNOWN),
-        wall_offset=int(batch.wall_offset[i]),
-        sent=int(batch.sent[i]),
-        received=batch.messages[i].received,
-    )

@@ -47,6 +47,10 @@ MEASURED: Final = SourceKey("booked", "", "wall", "measured")
 MODELLED: Final = SourceKey("booked", "", "wall", "modelled")
 ASSUMED: Final = SourceKey("booked", "", "wall", "assumed")
 WINNERS: Final = (MEASURED, MODELLED, ASSUMED)
+LEARNING: Final = "model"
+"""The series' name of what the assumed models say of a metered machine; its part is a way and one of two parts."""
+PARTS: Final = ("rest", "moving")
+BASIS_OF: Final = {"components": "modelled", "load": "assumed"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,9 @@ class DeviceModels:
     """Power models of devices, aligned with the devices counted: shapes (frames, devices) or (frames, devices, 4).
 
     ``watts`` [W] at load 0, 10 %, 50 %, 100 %; ``base`` [W] beside the metered components; ``efficiency`` of the power
-    supply; the ``u_…`` are relative standard uncertainties. NaN where a device has no model.
+    supply; the ``u_…`` are relative standard uncertainties. NaN where a device has no model. ``by_load`` tells of
+    which devices the curve of the load was calibrated, ``assumed`` what was taken before any calibration; None: none
+    was, and the same.
     """
 
     watts: Floats
@@ -63,6 +69,8 @@ class DeviceModels:
     u_meter: Floats
     u_component: Floats
     u_load: Floats
+    by_load: NDArray[np.bool_] | None = None
+    assumed: DeviceModels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,15 @@ class Chunks:
     frame: Ints
     slot: Ints
     elapsed: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the assumed models say of machines that have a meter, to be learnt from; shapes (chunks, devices)."""
+
+    source: SourceKey
+    joules: Floats
+    covered: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,7 @@ class Counted:
     won_covered: Floats
     bias: Floats
     shared: Shared | None = None
+    beside: tuple[Beside, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +208,8 @@ def count(
     bases, winner = _winner(estimates, elapsed, series.shape)
     carried = group.desktops
     told = sharing.told(carried, group.cpu, ours) if carried else ours[:, :, :0, 1:]
-    values = np.concatenate((series, winner, told), axis=2)
+    learning, learnable = _learning(group, series, ours, models.assumed or models)
+    values = np.concatenate((series, winner, learnable, told), axis=2)
     per_device = values.shape[2]
     chunks, sums = split(utc, values.reshape(frames, devices * per_device, more - 1))
     sums = sums.reshape(len(chunks.frame), devices, per_device)
@@ -201,11 +220,53 @@ def count(
     won_covered[:, :, bases] = sums[:, :, start : start + len(bases)]
     relative = np.stack((models.u_meter, models.u_component, models.u_load), axis=2)[chunks.frame]
     bias = np.abs(won) * np.nan_to_num(relative)
-    shared = None
+    _by_calibrated_load(group, models, chunks, (won, won_covered, bias))
+    start += len(bases)
+    shared, past = None, start + 2 * len(learning)
     if carried:
         idle = models.watts[chunks.frame, :, 0]
-        shared = sharing.shared(carried, won, won_covered, idle, sums[:, :, start + len(bases) :], policy)
-    return Counted(chunks, joules, covered, won, won_covered, bias, shared)
+        shared = sharing.shared(carried, won, won_covered, idle, sums[:, :, past:], policy)
+    pairs = sums[:, :, start:past]
+    beside = tuple(Beside(key, pairs[:, :, 2 * k], pairs[:, :, 2 * k + 1]) for k, key in enumerate(learning))
+    return Counted(chunks, joules, covered, won, won_covered, bias, shared, beside)
+
+
+def _by_calibrated_load(
+    group: GroupLayout, models: DeviceModels, chunks: Chunks, columns: tuple[Floats, Floats, Floats]
+) -> None:
+    """Move the energy by a calibrated curve of the load from assumed to modelled, in place.
+
+    Nothing else is assumed of a device but by its load, unless its agent says so: then nobody can tell the two apart.
+    """
+    if models.by_load is None or group.assumed or not _has_load(group):
+        return
+    learnt = models.by_load[chunks.frame]
+    to, of = WINNERS.index(MODELLED), WINNERS.index(ASSUMED)
+    for column in columns:
+        column[:, :, to] += np.where(learnt, column[:, :, of], 0.0)
+        column[:, :, of] = np.where(learnt, 0.0, column[:, :, of])
+
+
+def _learning(group: GroupLayout, series: Floats, ours: Floats, models: DeviceModels) -> tuple[list[SourceKey], Floats]:
+    """Return what the assumed models say of metered machines, in two parts each (see ``calibrated``).
+
+    Returns:
+        The series, and joules and covered seconds of each in turn, shape (frames, devices, 2 × series, rows).
+    """
+    if not group.meters or not (group.components or _has_load(group)):
+        return [], series[:, :, :0]
+    keys, columns = [], []
+    if group.components:
+        joules, covered = _at_the_wall(group, series, ours, models)
+        metered = np.where(covered > 0, _of_components(group, series)[0] / models.efficiency[:, :, None], 0.0)
+        keys += [SourceKey(LEARNING, f"components/{part}", "wall", BASIS_OF["components"]) for part in PARTS]
+        columns += [joules - metered, covered, metered, covered]
+    if group.cpu is not None and group.cpu_capacity is not None and group.load_covered is not None:
+        joules, covered = _load_model([group.cpu, group.cpu_capacity, group.load_covered], ours, models)
+        rest = np.where(covered > 0, models.watts[:, :, None, 0] * covered, 0.0)
+        keys += [SourceKey(LEARNING, f"load/{part}", "wall", BASIS_OF["load"]) for part in PARTS]
+        columns += [rest, covered, joules - rest, covered]
+    return keys, np.stack(columns, axis=2)
 
 
 def bases(group: GroupLayout, models: DeviceModels) -> NDArray[np.bool_]:
@@ -216,12 +277,13 @@ def bases(group: GroupLayout, models: DeviceModels) -> NDArray[np.bool_]:
         models: of devices, (…).
     """
     anything = np.ones_like(models.base, np.bool_)
+    learnt = anything & (False if models.by_load is None or group.assumed else models.by_load)
     at_the_wall = np.isfinite(models.efficiency) & (np.isfinite(models.base) | group.platform)
     by_load = np.isfinite(models.watts).all(axis=-1)
     found = (
         anything & bool(group.meters),
-        anything & bool(group.modelled) | at_the_wall & bool(group.components),
-        anything & bool(group.assumed) | by_load & _has_load(group),
+        anything & bool(group.modelled) | at_the_wall & bool(group.components) | by_load & learnt & _has_load(group),
+        anything & bool(group.assumed) | by_load & ~learnt & _has_load(group),
     )
     return np.stack(found, axis=-1)
 
@@ -239,37 +301,45 @@ def _load_model(at: list[int], ours: Floats, models: DeviceModels) -> tuple[Floa
     return np.where(known, watts, 0.0) * covered, np.where(known, covered, 0.0)
 
 
-def _estimates(group: GroupLayout, series: Floats, ours: Floats, models: DeviceModels) -> list[Estimate]:
-    """Return the estimates of whole devices that the columns allow, finest first."""
+def _together(group: GroupLayout, series: Floats, parts: tuple[int, ...]) -> tuple[Floats, Floats]:
+    """Return joules and covered seconds of several energies of the agent's, (frames, devices, rows) each."""
     sources = len(group.sources)
     joules, covered = series[:, :, :sources], series[:, :, sources:]
+    if len(parts) == 1:
+        return joules[:, :, parts[0]], covered[:, :, parts[0]]
+    return joules[:, :, parts].sum(axis=2), covered[:, :, parts].min(axis=2)
 
-    def together(parts: tuple[int, ...]) -> tuple[Floats, Floats]:
-        if len(parts) == 1:
-            return joules[:, :, parts[0]], covered[:, :, parts[0]]
-        return joules[:, :, parts].sum(axis=2), covered[:, :, parts].min(axis=2)
 
-    def platform_seconds() -> Floats | float:
-        """Return the seconds in which nothing stands beside what the components' counters hold."""
-        if group.platform_seconds is None:
-            return together(group.components)[1] if group.platform else 0.0
-        seconds: Floats = np.diff(ours[:, :, group.platform_seconds], axis=2)
-        return seconds
+def _of_components(group: GroupLayout, series: Floats) -> tuple[Floats, Floats]:
+    return _together(group, series, group.components)
 
-    def at_the_wall() -> tuple[Floats, Floats]:
-        j, c = together(group.components)
-        seconds = c - platform_seconds()
-        beside = np.where(seconds != 0, models.base[:, :, None] * seconds, 0.0)
-        # What psys saw of a time in which at first the packages counted comes in a later row, its seconds with it.
-        wall = np.maximum(power.wall_from_components(j, beside, models.efficiency[:, :, None]), 0.0)
-        known = np.isfinite(wall)
-        return np.where(known, wall, 0.0), np.where(known, c, 0.0)
 
-    found = [Estimate(0, partial(together, meter)) for meter in group.meters]
-    found += [Estimate(1, partial(together, told)) for told in group.modelled]
+def _at_the_wall(group: GroupLayout, series: Floats, ours: Floats, models: DeviceModels) -> tuple[Floats, Floats]:
+    """Return joules and covered seconds at the wall from the components' counters, (frames, devices, rows) each."""
+    j, c = _of_components(group, series)
+    seconds = c - _platform_seconds(group, c, ours)
+    beside = np.where(seconds != 0, models.base[:, :, None] * seconds, 0.0)
+    # What psys saw of a time in which at first the packages counted comes in a later row, its seconds with it.
+    wall = np.maximum(power.wall_from_components(j, beside, models.efficiency[:, :, None]), 0.0)
+    known = np.isfinite(wall)
+    return np.where(known, wall, 0.0), np.where(known, c, 0.0)
+
+
+def _platform_seconds(group: GroupLayout, covered: Floats, ours: Floats) -> Floats | float:
+    """Return the seconds in which nothing stands beside what the components' counters hold."""
+    if group.platform_seconds is None:
+        return covered if group.platform else 0.0
+    seconds: Floats = np.diff(ours[:, :, group.platform_seconds], axis=2)
+    return seconds
+
+
+def _estimates(group: GroupLayout, series: Floats, ours: Floats, models: DeviceModels) -> list[Estimate]:
+    """Return the estimates of whole devices that the columns allow, finest first."""
+    found = [Estimate(0, partial(_together, group, series, meter)) for meter in group.meters]
+    found += [Estimate(1, partial(_together, group, series, told)) for told in group.modelled]
     if group.components:
-        found.append(Estimate(1, at_the_wall))
-    found += [Estimate(2, partial(together, told)) for told in group.assumed]
+        found.append(Estimate(1, partial(_at_the_wall, group, series, ours, models)))
+    found += [Estimate(2, partial(_together, group, series, told)) for told in group.assumed]
     if group.cpu is not None and group.cpu_capacity is not None and group.load_covered is not None:
         at = [group.cpu, group.cpu_capacity, group.load_covered]
         found.append(Estimate(2, lambda: _load_model(at, ours, models)))

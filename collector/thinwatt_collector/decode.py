@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent import wire
+from thinwatt_collector import clock
 from thinwatt_collector.receive import Message
 
 _VERSION: Final = 2
@@ -200,4 +201,16 @@ def part_of(batch: Batch, chosen: NDArray[np.intp]) -> Batch:
         streams=[batch.streams[i] for i in picked],
         boot=[batch.boot[i] for i in picked],
         **{name: getattr(batch, name)[chosen] for name in arrays},
+    )
+
+
+def contact(batch: Batch, i: int) -> clock.Contact:
+    """Return what a frame says of its sender's clock."""
+    flags = int(batch.flags[i])
+    return clock.Contact(
+        live=bool(flags & wire.LIVE),
+        offset_known=bool(flags & wire.OFFSET_KNOWN),
+        wall_offset=int(batch.wall_offset[i]),
+        sent=int(batch.sent[i]),
+        received=batch.messages[i].received,
     )

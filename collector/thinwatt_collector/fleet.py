@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from thinwatt_agent.wire import Schema, WireError, schema_of
 from thinwatt_collector.allowance import Allowances
 from thinwatt_collector.book import Moves, StreamRow, StreamRows, objects
+from thinwatt_collector.calibrated import Calibrations, Hardware
 from thinwatt_collector.clock import Past, Pin
-from thinwatt_collector.counting import WINNERS, DeviceModels
+from thinwatt_collector.counting import WINNERS
 from thinwatt_collector.labels import Family, Totals
 from thinwatt_collector.layout import SourceKey, layout_of, same_columns, visible
 from thinwatt_collector.ledger import Dimensions
 from thinwatt_collector.models.devices import DeviceModel
 from thinwatt_collector.placed import Placed, Rows
+from thinwatt_collector.powers import Powers
 from thinwatt_collector.sharing import line_of
 
 Ints = NDArray[np.int64]
@@ -86,9 +88,12 @@ class Fleet:
         known: what the ledger holds of names and totals.
         model_of: the power model of a class and a hardware model.
         carbon_method: name of the method of the booked carbon.
+        calibrations: what was learnt of hardware models; None: nothing.
     """
 
-    def __init__(self, known: Dimensions, model_of: ModelOf, carbon_method: str) -> None:
+    def __init__(
+        self, known: Dimensions, model_of: ModelOf, carbon_method: str, calibrations: Calibrations | None = None
+    ) -> None:
         self._model_of = model_of
         self._method = carbon_method
         self.unsaved = Unsaved()
@@ -110,15 +115,10 @@ class Fleet:
             seen=(np.int64, ()),
             told=(np.int64, ()),
             last_utc=(np.int64, ()),
-            watts=(np.float64, (4,)),
-            base=(np.float64, ()),
-            efficiency=(np.float64, ()),
-            u_meter=(np.float64, ()),
-            u_component=(np.float64, ()),
-            u_load=(np.float64, ()),
             power=(np.float64, ()),
             basis=(np.int64, ()),
         )
+        self.powers = Powers(calibrations or Calibrations())
         for row in known.devices:
             self._add_device(Device(*row))
         self.totals = Totals(self.describe)
@@ -378,12 +378,9 @@ class Fleet:
         if group not in self._group_ids:
             self._group_ids[group] = len(self.groups)
             self.groups.append(group)
-        model = self._model_of(device.kind, device.model)
-        d, at = self.device, device.id
-        d["group"][at] = self._group_ids[group]
-        d["watts"][at] = model.watts
-        d["base"][at], d["efficiency"][at] = model.base, model.efficiency
-        d["u_meter"][at], d["u_component"][at], d["u_load"][at] = model.u_meter, model.u_component, model.u_load
+        self.device["group"][device.id] = self._group_ids[group]
+        hardware = Hardware(device.kind, device.model, device.simulated)
+        self.powers.take(device.id, hardware, self._model_of(device.kind, device.model))
 
     def refresh(self, devices: Ints, last: Ints, watts: NDArray[np.float64], basis: Ints, now: int) -> None:
         """Take the latest power [W] of devices, (frames, devices) each, where it is newer than what is known."""
@@ -401,13 +398,6 @@ class Fleet:
             if number is not None:
                 for name in ("seen", "told", "last_utc", "power", "basis"):
                     self.device[name][number] = other.device[name][device.id]
-
-    def models(self, devices: Ints) -> DeviceModels:
-        """Return the power models of devices, in the shape of ``devices``."""
-        d = self.device
-        return DeviceModels(
-            *(d[n][devices] for n in ("watts", "base", "efficiency", "u_meter", "u_component", "u_load"))
-        )
 
     def _named(self, labels: dict[str, str]) -> int:
         number = self._device_ids.get(labels["device"], -1)

@@ -29,6 +29,9 @@ from thinwatt_collector.step import Step
 FIRST: Final = """SELECT min(slot) FROM (SELECT min(slot) AS slot FROM open_slot
     UNION ALL SELECT min(slot) FROM sealed_slot UNION ALL SELECT min(hour) * 4 FROM hour_slot) AS firsts"""
 """Kept slots are the parts of hours: theirs, the largest table, need not be looked at."""
+LAST: Final = """SELECT max(slot) FROM (SELECT max(slot) AS slot FROM open_slot WHERE slot < ?
+    UNION ALL SELECT max(slot) FROM sealed_slot WHERE slot < ?
+    UNION ALL SELECT max(hour) * 4 + 3 FROM hour_slot WHERE hour < ?) AS lasts"""
 MOVED: Final = "→"
 """Begins the label of a device that moves within a window."""
 QUESTIONS: Final = 64
@@ -52,6 +55,11 @@ class LedgerReader:
         """Return the beginning of the oldest slot with energy, UTC [s]."""
         (found,) = self._execute(FIRST, []).fetchall()[0]
         return None if found is None else int(found) * 900
+
+    def last(self, before: int) -> int | None:
+        """Return the end of the newest slot with energy that begins before a time, UTC [s]."""
+        (found,) = self._execute(LAST, [before // 900] * 2 + [before // 3600]).fetchall()[0]
+        return None if found is None else (int(found) + 1) * 900
 
     def census(self) -> Census:
         """Return who is known."""

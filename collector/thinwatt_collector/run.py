@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from thinwatt_agent import __version__
 from thinwatt_collector.book import Event
+from thinwatt_collector.calibrated import archive
+from thinwatt_collector.calibrating import Calibrator
 from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.config import Config
 from thinwatt_collector.control import Control
@@ -75,10 +77,13 @@ class Collector:
         self._allow = AllowList(config.agents)
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
         self._intensity = Latest(config.record, config.factors.get(config.booked_source, {}))
-        self._step = Step(self._ledger, DeviceTable.packaged().of, self._intensity, config.policy)
+        assumed = DeviceTable.packaged().of
+        known_models = archive.read(config.state / archive.NAME)
+        self._step = Step(self._ledger, assumed, self._intensity, config.policy, known_models)
         self._restated = Restated(config.state / "factors.json", config.booked_source, ZoneInfo(config.clocks))
         self.inventory = Watched(config.inventory, config.clocks, config.price)
         self._books = LedgerBooks(self._ledger, self._step)
+        self._calibrator = Calibrator(self._books, config.state, assumed, clocks(config.clocks))
         access, known = Access(Tokens(config.tokens), config.anonymous), self.inventory.now
         published = Published(clocks(config.clocks), config.state / "published", known)
         then = Then(self._intensity, config.record)
@@ -93,12 +98,15 @@ class Collector:
             cells=published,
             booked=then,
             stale_after=config.stale_after,
+            calibrations=self._calibrator,
         )
         self.api = create_api(setting)
         self.own_api = create_api(replace(setting, access=Owner()))
         self.receiver = Receiver(config.bind, secret_key, self._allow)
-        self._control = Control(config.state, {"backup": self._backup, "status": self._status})
-        self._gauges = Gauges(ledger_bytes=self._ledger.size())
+        self._control = Control(
+            config.state, {"backup": self._backup, "status": self._status, "calibrate": self._learn}
+        )
+        self._gauges = Gauges(ledger_bytes=self._ledger.size(), calibrations=self._calibrator.now)
         self.registry, self._durations = registry(self._step.tallies, self.receiver.dropped, self._gauges)
         rules = Rules(config.per_device, config.stale_after)
         self._doors = Doors(rules, self._keeper.counters, self._intensity.method)
@@ -117,6 +125,7 @@ class Collector:
         self._publish()
         self.inventory.follow()
         self._keeper.start()
+        self._calibrator.start()
 
     def families(self, technical: bool = False) -> Sequence[Family]:
         """Return the families of the last committed snapshot, and how old what is not in it may be."""
@@ -262,8 +271,29 @@ class Collector:
                 self._gauges.ledger_bytes = self._ledger.size()
                 self._step.fleet.forget_silent(int((time.time() - 2 * 86_400) * SECOND))
                 self._refresh_factors()
+            self._adopt()
         except LedgerError as error:
             self._fail(error)
+
+    def _learn(self, _: dict[str, object]) -> dict[str, object]:
+        """Calibrate now, instead of tonight."""
+        self.commit()
+        self._calibrator.look(int(time.time()))
+        return {"said": self._adopt()}
+
+    def _adopt(self) -> list[str]:
+        """Book by what was learnt from when it holds; the thread that commits is the one that says when."""
+        try:
+            told = self._calibrator.adopt(int(time.time()))
+        except (OSError, UnreadableError) as error:
+            log.warning("what metered machines say is not kept: %s", error)
+            return []
+        if told:
+            self._step.fleet.powers.calibrate(self._calibrator.now())
+        for text in told:
+            log.info("%s", text)
+            self.note("calibrated", "models", text)
+        return told
 
     def _refresh_factors(self) -> None:
         try:
@@ -323,6 +353,7 @@ class Collector:
         """Take what has arrived, commit, answer, close."""
         self.inventory.close()
         self._keeper.close()
+        self._calibrator.close()
         if not self._trouble:
             self._receive(0.0)
             self.commit()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
@@ -10,6 +10,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from thinwatt_agent import __version__, wire
+from thinwatt_collector.calibrated import WAYS, Calibrations
 from thinwatt_collector.receive import REASONS
 from thinwatt_collector.tallies import Tallies
 
@@ -26,6 +27,7 @@ class Gauges:
     commits: int = 0
     failed_commits: int = 0
     ledger_up: bool = True
+    calibrations: Callable[[], Calibrations] = Calibrations
 
 
 class OwnSeries(Collector):
@@ -64,9 +66,35 @@ class OwnSeries(Collector):
             ("ledger_up", "1 while the ledger takes transactions, 0 while it fails.", int(g.ledger_up)),
         ):
             yield GaugeMetricFamily(f"thinwatt_collector_{name}", text, value=value)
+        yield from _calibrations(g.calibrations())
         build = GaugeMetricFamily("thinwatt_collector_build_info", "Version of the collector.", labels=["version"])
         build.add_metric([__version__], 1)
         yield build
+
+
+def _calibrations(known: Calibrations) -> Iterator[Metric]:
+    newest = known.newest()
+    count = GaugeMetricFamily(
+        "thinwatt_collector_calibrated_models", "Hardware models with a calibrated power model.", labels=["way"]
+    )
+    labels = ["class", "model", "way", "simulated"]
+    residual = GaugeMetricFamily(
+        "thinwatt_collector_calibration_residual_ratio",
+        "What an hour of a metered machine is missed by, root mean square, of its mean.",
+        labels=labels,
+    )
+    uncertainty = GaugeMetricFamily(
+        "thinwatt_collector_calibration_uncertainty_ratio",
+        "Relative standard uncertainty of one unmetered machine of the model.",
+        labels=labels,
+    )
+    for way in WAYS:
+        count.add_metric([way], sum(each.way == way for each in newest))
+    for each in newest:
+        of = [each.kind, each.model, each.way, str(each.simulated).lower()]
+        residual.add_metric(of, each.residual)
+        uncertainty.add_metric(of, each.uncertainty)
+    yield from (count, residual, uncertainty)
 
 
 def registry(tallies: Tallies, dropped: Mapping[str, int], gauges: Gauges) -> tuple[CollectorRegistry, Histogram]:

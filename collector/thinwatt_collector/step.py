@@ -13,6 +13,7 @@ from thinwatt_agent import wire
 from thinwatt_collector import decode
 from thinwatt_collector.book import Event
 from thinwatt_collector.booking import Booking, Intensity
+from thinwatt_collector.calibrated import Calibrations
 from thinwatt_collector.decode import Rejected
 from thinwatt_collector.fleet import Fleet, ModelOf
 from thinwatt_collector.ledger import Ledger
@@ -24,13 +25,20 @@ from thinwatt_collector.tallies import Reply, Tallies, refusal
 class Step:
     """The collector's state machine between socket and ledger. One thread."""
 
-    def __init__(self, ledger: Ledger, model_of: ModelOf, intensity: Intensity, policy: Policy = DEFAULT) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        model_of: ModelOf,
+        intensity: Intensity,
+        policy: Policy = DEFAULT,
+        calibrations: Calibrations | None = None,
+    ) -> None:
         self.ledger = ledger
         self._model_of = model_of
         self._intensity, self._policy = intensity, policy
         self._hellos: dict[str, wire.Hello] = {}
         self._schemas: dict[bytes, wire.Schema] = {}
-        self.fleet = Fleet(ledger.dimensions(), model_of, intensity.method)
+        self.fleet = Fleet(ledger.dimensions(), model_of, intensity.method, calibrations)
         self._frames: list[Message] = []
         self._events: list[Event] = []
         self.uncommitted_bytes = 0
@@ -92,7 +100,7 @@ class Step:
             LedgerError: the ledger is still out of reach; the old fleet stays as it was, for the readers.
         """
         self.ledger.reopen()
-        fleet = Fleet(self.ledger.dimensions(), self._model_of, self._intensity.method)
+        fleet = Fleet(self.ledger.dimensions(), self._model_of, self._intensity.method, self.fleet.powers.calibrations)
         for agent, hello in self._hellos.items():
             if fleet.learn_schema(agent, hello.schema):
                 fleet.describe_machine(agent, hello.machine, hello.schema)

@@ -116,8 +116,9 @@ def layout(*columns: Column) -> GroupLayout:
 
 
 def models(model: DeviceModel = HOST) -> DeviceModels:
-    scalars = (np.array([[x]]) for x in (model.base, model.efficiency, model.u_meter, model.u_component, model.u_load))
-    return DeviceModels(model.watts[None, None, :], *scalars)
+    told = (model.base, model.efficiency, model.u_meter, model.u_component, model.u_load)
+    base, efficiency, u_meter, u_component, u_load = (np.array([[x]]) for x in told)
+    return DeviceModels(model.watts[None, None, :], base, efficiency, u_meter, u_component, u_load)
 
 
 def won(group: GroupLayout, rows: list[list[float]], seconds: float = 10.0, model: DeviceModel = HOST) -> list[float]:

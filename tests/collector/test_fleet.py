@@ -109,7 +109,7 @@ def test_no_agent_can_name_another_ones_device() -> None:
 
 def test_power_models_are_those_of_class_and_model_in_the_shape_asked_for() -> None:
     bench, _ = booked()
-    models = fleet_of(bench).models(np.array([[0], [0]]))
+    models = fleet_of(bench).powers.of(np.array([[0], [0]]))
     assert models.watts.shape == (2, 1, 4)
     assert models.watts[1, 0].tolist() == HOST.watts.tolist()
     assert models.base.tolist() == [[HOST.base]] * 2
@@ -122,9 +122,9 @@ def test_a_model_follows_the_description() -> None:
     bench = Bench()
     fleet = Fleet(bench.ledger.dimensions(), model_of, "record")
     fleet.describe_machine("a", {"class": "desktop", "model": "other"}, PLUG)
-    assert np.isnan(fleet.device["base"][0])
+    assert np.isnan(fleet.powers.of(np.array([0])).base[0])
     fleet.describe_machine("a", {"class": "desktop", "model": "X1"}, PLUG)
-    assert fleet.device["base"][0] == HOST.base
+    assert fleet.powers.of(np.array([0])).base[0] == HOST.base
 
 
 def test_gateways_describe_their_devices_and_nonsense_describes_nothing() -> None:

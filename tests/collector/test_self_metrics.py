@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from tests.collector.calibrated.test_calibrations import LOAD
+from thinwatt_collector.calibrated import Calibrations
 from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.self_metrics import Gauges, registry
 from thinwatt_collector.tallies import Tallies
 
 
 def test_the_registry_and_the_catalogue_tell_the_same() -> None:
-    found, _ = registry(Tallies(), {"not_allowed": 1}, Gauges())
+    found, _ = registry(Tallies(), {"not_allowed": 1}, Gauges(calibrations=lambda: Calibrations([LOAD])))
     told = {metric.family: metric for metric in CATALOGUE.values() if metric.own}
     families = {f.name: f for f in found.collect() if not f.name.startswith("thinwatt_collector_process_")}
     assert families.keys() == told.keys()

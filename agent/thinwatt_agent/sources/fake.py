@@ -71,8 +71,8 @@ OPTIONS = (
     Option(
         "meter",
         "counter",
-        "a counter: a wrapping register of energy; a gauge: a reading of power",
-        read=choice("counter", "gauge"),
+        "a counter: a wrapping register of energy; a gauge: a reading of power; none: nobody metered it",
+        read=choice("counter", "gauge", "none"),
     ),
     Option("cpus", 0, "number of CPUs; 0: by class", read=_at_most(4096)),
     Option("memory", 0, "memory; 0: by class", "B"),
@@ -221,22 +221,22 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:  # noqa: ARG00
     made_up, carried = machine(options), desktops(options)
     meter = option(options, OPTIONS, "meter")
     highest = made_up.peak * 1.25
-    energy: Spec = (
-        Energy("fake", "wall", UNIT, RANGE, highest, "wall", "measured")
-        if meter == "counter"
-        else Power("fake", "wall", highest, "wall", "measured")
-    )  # fmt: skip
+    meters: dict[str, tuple[Spec, ...]] = {
+        "counter": (Energy("fake", "wall", UNIT, RANGE, highest, "wall", "measured"),),
+        "gauge": (Power("fake", "wall", highest, "wall", "measured"),),
+        "none": (),
+    }
 
     def read(now: Instant) -> Values:
         t = now.boottime * 1e-9
         metered = floor(made_up.joules(t) / UNIT) % RANGE if meter == "counter" else made_up.watts(t)
         busy, used = made_up.cpus * made_up.load_seconds(t), made_up.memory * (0.2 + 0.6 * made_up.load(t))
-        machine = [metered, busy, made_up.cpus, 1.0, made_up.cpus, used, made_up.memory]
+        machine = [*([] if meter == "none" else [metered]), busy, made_up.cpus, 1.0, made_up.cpus, used, made_up.memory]
         return (
             machine + ([made_up.memory] if carried else []) + [v for d in carried for v in _of_desktop(d, made_up, t)]
         )
 
-    specs = (energy, *LOAD)
+    specs = (*meters[meter], *LOAD)
     if carried:
         specs += (Held("memory_capacity", "B s", awake=True), *(s for d in carried for s in desktop_specs(d.name)))
     return Read(specs, read)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal
@@ -10,11 +10,12 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from thinwatt_collector.calibrated import Calibrations
 from thinwatt_collector.factors import Factor, Intensity
 from thinwatt_collector.inventory.places import LEVELS, Coarse, Whereabouts, place_of, price_key
 from thinwatt_collector.inventory.watched import Now
 from thinwatt_collector.models.carbon import grams
-from thinwatt_collector.serve.api import calendar, privacy
+from thinwatt_collector.serve.api import calendar, privacy, restating
 from thinwatt_collector.serve.api.books import PLACE, Reader
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.prices import rates
@@ -103,13 +104,20 @@ class Accounts:
         known: what stands where now.
         zone: of the site, by whose days cells are cut.
         booked: of the grid, as it was known on each day; None: nothing else was known then.
+        calibrations: what is known now of hardware models.
     """
 
     def __init__(
-        self, intensity: Intensity, published: Published, known: Now, zone: str, booked: Intensity | None = None
+        self,
+        intensity: Intensity,
+        published: Published,
+        known: Now,
+        zone: str,
+        booked: Intensity | None = None,
+        calibrations: Callable[[], Calibrations] = Calibrations,
     ) -> None:
         self.intensity, self._published, self._known, self._zone = intensity, published, known, zone
-        self._booked = booked or intensity
+        self._booked, self._calibrations = booked or intensity, calibrations
 
     def energy(self, reader: Reader, asked: Question, role: Role, now: int, view: View = "restated") -> Energy:
         """Return energy, carbon and euros.
@@ -119,27 +127,71 @@ class Accounts:
             asked: the question; its right to ask for devices is checked already.
             role: of the asker.
             now: UTC [s].
-            view: restated: carbon by what is known now; booked: by what was known on the day.
+            view: restated: models and carbon by what is known now; booked: by what was known on the day.
         """
         first = reader.first()
         begin = asked.end if first is None else max(asked.begin, first)
         if begin >= asked.end:
             return _priced(asked, [])
+        # What is asked of one series by name is of that series, whatever models say.
+        known = Calibrations() if view == "booked" or "source" in asked.where else self._calibrations()
         spans = segments(self._booked if view == "booked" else self.intensity, begin, asked.end)
+        if not self._by_days(asked):
+            spans = [replace(s, begin=a, end=b) for s in spans for a, b in known.spans(s.begin, s.end)]
         if privacy.sees_all(role):
-            return _priced(asked, [Part(s, self.exact(reader, asked, (s.begin, s.end), now), True) for s in spans])
-        parts = [Part(s, self.hosts(reader, asked, (s.begin, s.end)), True) for s in spans]
-        cells = self.cells(reader, asked, begin, now)
+            return _priced(asked, [Part(s, self._exact_now(reader, asked, s, now, known), True) for s in spans])
+        of_hosts = _of_hosts(asked)
+        parts = [Part(s, self._exact_now(reader, of_hosts, s, 0, known), True) for s in spans] if of_hosts else []
+        cells = self.cells(reader, asked, begin, now, known)
         return _priced(asked, [*parts, *_endpoints(cells, asked, spans)])
 
-    def cells(self, reader: Reader, asked: Question, begin: int, now: int) -> Cells:
-        """Return the cells of endpoints that a question's filters leave."""
+    def cells(
+        self, reader: Reader, asked: Question, begin: int, now: int, calibrations: Calibrations | None = None
+    ) -> Cells:
+        """Return the cells of endpoints that a question's filters leave, as ``calibrations`` have them."""
         coarse = {*asked.by, *asked.where} <= {"class", "simulated"}
         whole = asked.grain in ("day", "month") and asked.zone.key == self._zone
         # The day in which the ledger begins is a whole one all the same.
-        begin = max(asked.begin, calendar.midnight(begin, calendar.clocks(self._zone)))
-        found = self._published.cells(reading(reader), begin, asked.end, now, coarse, whole)
+        clock, read = calendar.clocks(self._zone), reading(reader)
+        begin = max(asked.begin, calendar.midnight(begin, clock))
+        found = self._published.cells(read, begin, asked.end, now, coarse, whole)
+        if calibrations:
+            place = self._published.cells(read, begin, asked.end, now, False, whole) if coarse else found
+            found = restating.cells_now(found, place, coarse, calibrations, lambda t: calendar.midnight(t, clock))
         return found.at(_meets(found.rows, asked.where))
+
+    def _exact_now(self, reader: Reader, asked: Question, span: Segment, now: int, known: Calibrations) -> Rows:
+        """Return what the ledger has of a span, as the calibrations of now have it.
+
+        A calibration begins to hold at a midnight of the site: months are added up from its days, and buckets of
+        other clocks are cut there, by whoever asks.
+        """
+        window, by = (span.begin, span.end), (*asked.by, PRICE)
+        if not known:
+            return self.exact(reader, asked, window, now)
+        bases = asked.where.get("basis", ())
+        where = {name: texts for name, texts in asked.where.items() if name != "basis"}
+        wide = replace(asked, by=tuple(dict.fromkeys((*asked.by, *restating.NEEDED))), where=where)
+        by_days = self._by_days(asked)
+        if by_days and asked.grain == "month":
+            rows = self.exact(reader, replace(wide, grain="day"), window, now)
+        else:
+            rows = self.exact(reader, wide, window, now)
+        rows = restating.rows_now(rows, known, None if by_days else span.begin)
+        rows = _placed(rows, calendar.edges(asked.begin, asked.end, asked.grain, asked.zone))
+        if bases:
+            rows = rows.at(_meets(rows, {"basis": bases}))
+        # One device may be on several bases; it is of one class and model.
+        within = tuple(name for name in rows.dims if name != "basis" or name in asked.by)
+        found = summed(summed(rows, within), by, apart=True)
+        if bases or "basis" in asked.by:
+            return found
+        plain = self.exact(reader, asked, window, now)
+        return replace(found, devices=plain.devices) if len(plain) == len(found) else found
+
+    def _by_days(self, asked: Question) -> bool:
+        """Return whether no bucket of a question but a month goes over a midnight of the site."""
+        return asked.grain in ("slot", "hour") or asked.zone.key == self._zone
 
     def exact(
         self, reader: Reader, asked: Question, window: tuple[int, int], now: int, grain: Grain | None = None
@@ -162,11 +214,14 @@ class Accounts:
 
     def hosts(self, reader: Reader, asked: Question, window: tuple[int, int], grain: Grain | None = None) -> Rows:
         """Return what the ledger has of hosts, which are nobody's."""
-        kinds = [kind for kind in asked.where.get("class", privacy.NOBODYS) if kind in privacy.NOBODYS]
-        if not kinds:
-            return empty((*asked.by, PRICE))
-        of_hosts = replace(asked, where={**asked.where, "class": tuple(sorted(kinds))})
-        return self.exact(reader, of_hosts, window, 0, grain)
+        of_hosts = _of_hosts(asked)
+        return self.exact(reader, of_hosts, window, 0, grain) if of_hosts else empty((*asked.by, PRICE))
+
+
+def _of_hosts(asked: Question) -> Question | None:
+    """Return a question for the hosts in it; None where it leaves none in."""
+    kinds = [kind for kind in asked.where.get("class", privacy.NOBODYS) if kind in privacy.NOBODYS]
+    return replace(asked, where={**asked.where, "class": tuple(sorted(kinds))}) if kinds else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 import duckdb
 from numpy.typing import NDArray
+from starlette.concurrency import iterate_in_threadpool
+from starlette.responses import StreamingResponse
+
+from thinwatt_collector.serve.api import calendar
 
 Format = Literal["csv", "parquet"]
 MEDIA: Final[dict[Format, str]] = {"csv": "text/csv; charset=utf-8", "parquet": "application/vnd.apache.parquet"}
@@ -40,3 +45,22 @@ class Export:
     def close(self) -> None:
         """Close it, which deletes it."""
         self._file.close()
+
+
+def sent(export: Export, form: Format, window: tuple[int, int], zone: ZoneInfo) -> StreamingResponse:
+    """Return a file as an answer, named for the days of a window [s]; it is gone when it was sent, or not."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        try:
+            async for chunk in iterate_in_threadpool(export.chunks()):
+                yield chunk
+        finally:
+            export.close()
+
+    days = (calendar.text(at, zone)[:10] for at in window)
+    headers = {
+        "content-disposition": f'attachment; filename="thinwatt-{"-".join(days)}.{form}"',
+        "content-length": str(export.size),
+        "cache-control": "no-store",
+    }
+    return StreamingResponse(chunks(), headers=headers, media_type=MEDIA[form])

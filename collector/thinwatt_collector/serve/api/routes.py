@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Protocol
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
-from thinwatt_collector.serve.api import answers, calendar, campus_documents, documents, paging, prices, shares
+from thinwatt_collector.serve.api import (
+    answers,
+    calendar,
+    calibrations,
+    campus_documents,
+    documents,
+    paging,
+    prices,
+    shares,
+)
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
@@ -27,17 +35,17 @@ from thinwatt_collector.serve.api.campus import CampusView
 from thinwatt_collector.serve.api.coverage import coverage
 from thinwatt_collector.serve.api.energy import Accounts, View
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
-from thinwatt_collector.serve.api.export import Export, Format
+from thinwatt_collector.serve.api.export import Export, Format, sent
 from thinwatt_collector.serve.api.openapi import RESPONSES, describe
 from thinwatt_collector.serve.api.privacy import Role, sees_all
 from thinwatt_collector.serve.api.problems import ProblemError, wrong
 from thinwatt_collector.serve.api.published import Published
 from thinwatt_collector.serve.api.question import DIMENSIONS, FILTERS, MOMENT, Question, known, question
+from thinwatt_collector.serve.api.shown import of_classes
 from thinwatt_collector.serve.exposition import Family
 
 LONGEST_EXPORT: Final = 2_000_000
 """Rows of one export."""
-LABEL: Final = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*")')
 Clock = Callable[[], float]
 
 
@@ -63,6 +71,7 @@ class Setting:
         cells: those of endpoints, for the role public; None: new ones.
         booked: of the grid, as it was known on each day; None: nothing else was known then.
         stale_after: silence after which a device has departed [s].
+        calibrations: what metered machines have taught of their hardware models.
     """
 
     snapshot: Snapshot
@@ -75,6 +84,7 @@ class Setting:
     cells: Published | None = None
     booked: Intensity | None = None
     stale_after: float = 600.0
+    calibrations: calibrations.Knows = calibrations.NOBODY
 
     @property
     def published(self) -> Published:
@@ -117,7 +127,8 @@ By = Annotated[
 ViewOf = Annotated[
     View,
     Query(
-        description="restated: carbon by the factors known now; booked: by those known on each day. The energy is one"
+        description="restated: carbon by the factors, and modelled energy by the calibrations, that are known now; "
+        "booked: by those known on each day"
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="rows on a page [1]")]
@@ -137,7 +148,14 @@ class Endpoints:
     def __init__(self, setting: Setting) -> None:
         self._set = setting
         self._gate = Gate(setting.books)
-        self._accounts = Accounts(setting.intensity, setting.published, setting.inventory, setting.zone, setting.booked)
+        self._accounts = Accounts(
+            setting.intensity,
+            setting.published,
+            setting.inventory,
+            setting.zone,
+            setting.booked,
+            setting.calibrations.now,
+        )
         self._campus = CampusView(self._gate, self._accounts, setting.inventory, calendar.clocks(setting.zone))
 
     def role(self, request: Request) -> Role:
@@ -184,7 +202,7 @@ class Endpoints:
     async def fleet(self, request: Request) -> Response:
         """Return what the fleet draws now, by class, and who is expected, connected and silent."""
         _allow(request)
-        shown = answers.fleet(_shown(self._set.snapshot.families(sees_all(self.role(request)))))
+        shown = answers.fleet(of_classes(self._set.snapshot.families(sees_all(self.role(request)))))
         return _json(await self._campus.fleet(shown, self.role(request), self.now(), self._set.stale_after))
 
     async def estimate(self, request: Request) -> Response:
@@ -195,7 +213,7 @@ class Endpoints:
     def me(self, request: Request) -> Response:
         """Return who asks, and what there is to show."""
         _allow(request)
-        shown = answers.fleet(_shown(self._set.snapshot.families()))
+        shown = answers.fleet(of_classes(self._set.snapshot.families()))
         there = self._set.inventory().inventory is not None
         about = {"zone": self._set.zone, "inventory": there, "demo": any(row["simulated"] for row in shown)}
         return _json({"role": self.role(request), **about, "version": __version__})
@@ -261,6 +279,19 @@ class Endpoints:
         listed = [answers.agent(a) for a in found[:limit]]
         return _json({"agents": listed, "next": after and paging.cursor("agents", after)})
 
+    async def calibrations(self, request: Request, device: str | None) -> Response:
+        """Return what is known of hardware models."""
+        _allow(request, "device")
+        role, clock = self.role(request), calendar.clocks(self._set.zone)
+        found = None
+        if device is not None:
+            self._technical(request, "single devices are")
+            census = await self._gate.ask(lambda reader: reader.census())
+            found = next((known for known in census.devices if known.name == device), None)
+            if found is None:
+                raise wrong("device", f"the ledger knows no {device!r}", "ask /energy?by=device for their names")
+        return _json(calibrations.document(self._set.calibrations, role, clock, found, self.now()))
+
     async def export(self, request: Request, asked: Question, view: View, form: Format) -> Response:
         """Return energy, carbon and euros as a file."""
         role, now = self.role(request), self.now()
@@ -271,7 +302,7 @@ class Endpoints:
                 raise wrong("grain", f"that is {len(found.rows)} rows", "take a coarser grain or a shorter window")
             return Export(answers.energy_columns(found, asked), form)
 
-        return _file(await self._gate.ask(write), form, asked)
+        return sent(await self._gate.ask(write), form, (asked.begin, asked.end), asked.zone)
 
 
 def create_api(setting: Setting) -> FastAPI:
@@ -330,6 +361,17 @@ def create_api(setting: Setting) -> FastAPI:
     @routes.get("/agents", response_model=documents.Agents, summary="Agents and their health (role technical)")
     async def agents(request: Request, limit: Limit = 1000, cursor: Cursor = None) -> Response:
         return await ends.agents(request, limit, cursor)
+
+    @routes.get(
+        "/calibrations", response_model=calibrations.CalibrationsOf, summary="Power models of hardware, and their error"
+    )
+    async def models(
+        request: Request,
+        device: Annotated[
+            str | None, Query(max_length=200, description="whose models are told as well (role technical)")
+        ] = None,
+    ) -> Response:
+        return await ends.calibrations(request, device)
 
     files: dict[int | str, dict[str, Any]] = {
         200: {"description": "the file", "content": {EXPORTS[form].split(";")[0]: {} for form in EXPORTS}}
@@ -396,44 +438,3 @@ def _key(asked: Question, role: Role) -> str:
     """Return what tells a question from others."""
     where = sorted((name, list(texts)) for name, texts in asked.where.items())
     return json.dumps([asked.begin, asked.grain, asked.zone.key, asked.by, where, role])
-
-
-NOW: Final = {
-    "thinwatt_power_watts": ("class", "simulated"),
-    "thinwatt_devices": ("class", "simulated"),
-    "thinwatt_energy_joules_total": ("class", "basis", "simulated"),
-}
-"""Families of classes, and their labels."""
-
-
-def _shown(families: Sequence[Family]) -> dict[str, dict[tuple[str, ...], float]]:
-    """Return the rows of the families of classes, by the texts of their labels."""
-    found: dict[str, dict[tuple[str, ...], float]] = {}
-    for family in families:
-        if (names := NOW.get(family.metric.name)) is not None:
-            labels = [_labels(piece) for piece in family.labels.pieces()]
-            rows = (tuple(of[name] for name in names) for of in labels)
-            found[family.metric.name] = dict(zip(rows, family.values.tolist(), strict=True))
-    return found
-
-
-def _labels(piece: str) -> dict[str, str]:
-    """Return labels as they stand in an exposition, where texts are escaped as in JSON."""
-    return {name: json.loads(text) for name, text in LABEL.findall(piece)}
-
-
-def _file(export: Export, form: Format, asked: Question) -> Response:
-    async def sent() -> AsyncIterator[bytes]:
-        try:
-            async for chunk in iterate_in_threadpool(export.chunks()):
-                yield chunk
-        finally:
-            export.close()
-
-    days = (calendar.text(t, asked.zone)[:10] for t in (asked.begin, asked.end))
-    headers = {
-        "content-disposition": f'attachment; filename="thinwatt-{"-".join(days)}.{form}"',
-        "content-length": str(export.size),
-        "cache-control": "no-store",
-    }
-    return StreamingResponse(sent(), headers=headers, media_type=EXPORTS[form])
