@@ -137,10 +137,12 @@ def export(settings: Config, query: Sequence[tuple[str, str]], target: Path) -> 
     The file appears whole or not at all.
 
     Raises:
-        BesideError: the API refused, or nobody answered.
+        BesideError: the API refused, nobody answered, or there is no such folder.
         OSError: the file can't be written.
     """
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn()
+    if not target.parent.is_dir():
+        raise BesideError(f"the folder {target.parent} is not there: make it, or name another file")
     partial = target.with_name(f"{target.name}.partial")
     written = 0
     try:
@@ -149,7 +151,8 @@ def export(settings: Config, query: Sequence[tuple[str, str]], target: Path) -> 
             served(settings) as where,
         ):
             task = progress.add_task("asking the ledger", total=None)
-            with asked(where, "export", query) as answer, partial.open("wb") as file:
+            # The file first: that it can't be written is no silence of the collector's.
+            with partial.open("wb") as file, asked(where, "export", query) as answer:
                 expected = int(answer.headers["content-length"])
                 progress.update(task, description=f"writing {target.name}", total=expected)
                 while chunk := answer.read(CHUNK):

@@ -245,8 +245,8 @@ def parse_toml(data: bytes, file: str) -> Found:
     try:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
-        told = re.search(r"at line (\d+)", str(error))
-        line = int(told[1]) if told else 1
+        told = re.search(r"at line (\d+), column \d+", str(error))
+        line = int(told[1]) if told else text.rstrip("\n").count("\n") + 1  # "at end of document"
         return [], [*problems, Problem("toml-broken", file, line, "", {"detail": error})]
     entries: list[Entry] = []
     for written, content in document.items():

@@ -117,8 +117,10 @@ class Watched:
         log.error("the inventory %s can't be used, %s:\n%s%s", self._folder, kept, lines, more)
         first = wrong[0]
         at = f"{first.file}:{first.line}" + (f": {first.key}" if first.key else "")
+        # The column stands in what the parser said; other messages may name what is not for everybody.
+        why = f"{first.what()}; " if first.id == "toml-broken" else ""
         others = f" (and {len(wrong) - 1} more; the log has them)" if len(wrong) > 1 else ""
-        said = f"the inventory can't be used, {kept}: {at}: {first.remedy()}{others}"
+        said = f"the inventory can't be used, {kept}: {at}: {why}{first.remedy()}{others}"
         self._standing = replace(self._standing, said=(said,))
 
 

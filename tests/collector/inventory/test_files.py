@@ -157,3 +157,11 @@ def test_an_entry_of_no_file_has_no_line_to_look_for() -> None:
     inventory, _ = records([Entry("rooms", {"name": "x", "building": "y"}, Origin("rooms.csv", 7))])
     assert isinstance(inventory, Inventory)
     assert inventory.records("rooms")[0].where == "rooms.csv:7"
+
+
+def test_broken_toml_is_told_with_line_and_column() -> None:
+    (problem,) = parse_toml(b"[[rooms]]\nname = broken\n", "zz.toml")[1]
+    assert str(problem).startswith("zz.toml:2: ")
+    assert "line 2, column 8" in problem.what()
+    (problem,) = parse_toml(b'[[rooms]]\nname = "a"\nx = [1,\n', "zz.toml")[1]
+    assert problem.line == 3, "an end that comes too soon is told at the last line"

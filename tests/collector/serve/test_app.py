@@ -233,8 +233,9 @@ def hold(handle: Handle, count: int, text: bytes, answered: bool = False) -> lis
     for _ in range(count):
         held.append(socket.create_connection(("127.0.0.1", handle.port), timeout=20))
         held[-1].sendall(text)
-        if answered:
-            held[-1].recv(4096)
+        told = b""
+        while answered and not told.endswith(b"alive\n"):
+            told += held[-1].recv(4096)
     return held
 
 

@@ -97,7 +97,14 @@ def classes(
             "by_design": by_design[kind] if ours else None,
             "silent": silence.count(there) if privacy.sees_all(role) or kind in NOBODYS else None,
         }
-    return [rows[key] for key in sorted(rows)]
+    told = [rows[key] for key in sorted(rows)]
+    return told if privacy.sees_all(role) else [row for row in told if not _few(row)]
+
+
+def _few(row: Mapping[str, Any]) -> bool:
+    """Return whether a row is of fewer than five endpoints: everybody is told nothing of them, not even how many."""
+    most = max(row["expected"] or 0, row["with_agent"] or 0, row["devices"] or 0)
+    return row["class"] not in NOBODYS and most < K
 
 
 def unknown(shown: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

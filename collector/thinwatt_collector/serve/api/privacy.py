@@ -67,6 +67,8 @@ PRICE: Final = "price"
 DIMS: Final = ("class", "model", "basis", "simulated", *LEVELS, PRICE)
 """What cells tell of themselves."""
 OTHER: Final = "other"
+VAGUE: Final = ("model", "basis", *LEVELS)
+"""What a cell that is withheld does not tell of itself."""
 MIXED: Final = "mixed"
 FOLDED: Final = "(folded)"
 KEPT: Final = 30 * 86_400
@@ -395,6 +397,9 @@ def _touched(rows: Rows, first: Ints, last: Ints, edges: Ints, by: Sequence[str]
     lengths = last - first + 1
     which = np.repeat(np.arange(len(rows)), lengths)
     offset = np.arange(len(which)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    # By place, model or basis they are "other" and "mixed": so they hide no row of hosts, which are shown as they are.
+    vague = {name: texts([MIXED if name == "basis" else OTHER] * len(rows)) for name in VAGUE}
+    rows = replace(rows, dims={**rows.dims, **{name: of for name, of in vague.items() if name in rows.dims}})
     found = summed(_moved(rows.at(which), edges[first[which] + offset]), by)
     unknown = np.full(len(found), np.nan)
     return Rows(found.begin, found.dims, unknown, unknown, unknown, unknown, np.zeros(len(found), np.int64))

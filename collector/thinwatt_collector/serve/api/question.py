@@ -41,6 +41,8 @@ class Question:
 def known(given: Sequence[str], allowed: Sequence[str]) -> None:
     """Refuse a parameter that an endpoint does not have: a slip that is passed over answers another question."""
     for name in given:
+        if "\0" in name:
+            raise wrong("query", "a name with a NUL byte is none of a parameter", f"take one of {', '.join(allowed)}")
         if name not in allowed:
             raise wrong(name, "there is no such parameter" + meant(name, allowed), f"take one of {', '.join(allowed)}")
     for name in set(given) - set(FILTERS):
@@ -116,6 +118,9 @@ def filters(where: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
         for text in where.get(name, ()):
             if text not in among:
                 raise wrong(name, f"{text!r} is not known", f"take one of {', '.join(among)}")
+    for name, written in where.items():
+        if any("\0" in text for text in written):
+            raise wrong(name, "there is a NUL byte in it, which no name has", "write the name without it")
     return {name: tuple(sorted(set(texts))) for name, texts in where.items() if texts}
 
 

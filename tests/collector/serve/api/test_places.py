@@ -149,6 +149,20 @@ def test_rows_of_places_have_the_devices_of_each(placed: Placed, role: str) -> N
     assert whole["devices"] == 15
 
 
+@pytest.mark.parametrize("by, names", [("room", {"dc", ""}), ("site", {"North", ""}), ("basis", {"measured"})])
+def test_hosts_are_shown_as_they_are_where_endpoints_are_withheld(placed: Placed, by: str, names: set[str]) -> None:
+    """By the hour endpoints are not told apart by place: they are in a row of their own, which has no number."""
+    window = "begin=2026-11-22&end=2026-11-23&grain=hour"
+    answer = placed.api.client.get(f"/api/v1/energy?{window}&by={by}").json()["rows"]
+    hosts = placed.api.client.get(f"/api/v1/energy?{window}&by={by}&class=host").json()["rows"]
+    shown = [row for row in answer if not row["withheld"]]
+    assert shown == hosts
+    assert {row[by] for row in shown} == names
+    hidden = [row for row in answer if row["withheld"]]
+    assert {row[by] for row in hidden} == {"mixed" if by == "basis" else "other"}
+    assert all(row["kwh"] is None and row["eur"] is None for row in hidden)
+
+
 def test_filters_let_in_one_place_or_what_stands_nowhere(placed: Placed) -> None:
     assert kwh(rows(placed, "by=class&room=B1&room=C1"), "class") == {("desktop",): 192}
     assert kwh(rows(placed, "by=class&room="), "class") == {("desktop",): 16, ("host",): 64}

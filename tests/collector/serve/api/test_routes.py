@@ -263,6 +263,13 @@ def test_what_is_wrong_is_named_with_its_remedy(api: Api, query: str, parameter:
     assert words in found["detail"] + found["remedy"]
 
 
+@pytest.mark.parametrize("query", ["room=%00", "class=desk%00top", "device=pc%00", "zone=%00", "begin=%00", "%00=1"])
+def test_a_nul_byte_is_a_wrong_parameter_and_no_empty_answer(api: Api, query: str) -> None:
+    for path in ("energy", "coverage", "export"):
+        answer = api.client.get(f"/api/v1/{path}?{query}", headers=api.technical)
+        assert answer.status_code == 400, (path, answer.text)
+
+
 def test_pages_and_methods_that_are_not_there(api: Api) -> None:
     assert "openapi.json" in problem(api, "/api/v1/power", 404)["remedy"]
     answer = api.client.post("/api/v1/fleet")
