@@ -38,6 +38,8 @@ KWH: Final = 3.6e6
 READY_WITHIN: Final = 60.0
 EVERY: Final = 5.0
 SEED: Final = 1
+MONTHS: Final = 14
+"""Of history at the first start: more than a year, so that there is something of last year to compare with."""
 
 
 class Stop(Exception):  # noqa: N818 - a request, no error
@@ -252,7 +254,7 @@ def main() -> int:
     """Read the call and run."""
     parser = argparse.ArgumentParser(prog="thinwatt demo", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path("demo-state"), help="folder of everything it writes")
-    parser.add_argument("--months", type=int, default=12, help="of the campus before the first start (default: 12)")
+    parser.add_argument("--months", type=int, default=MONTHS, help="of the campus before the first start (default: %(default)s)")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)

@@ -87,7 +87,7 @@ POOLS: Final = (Pool("tp", 500), Pool("libre-service", 100), Pool("personnel", 1
 HOST_ROOM, HOST_BUILDING, HOST_POOL = "dc-1", "bat-e", "vdi"
 OLDER_HOST: Final = 5
 """The host of an older model, by its place."""
-_HOSTS: Final = ("simulated host", "simulated older server")
+_HOSTS: Final = ("serveur", "ancien serveur")
 _WITHOUT: Final = MappingProxyType[str, HasAgent](
     {**dict.fromkeys(("tp-19", "tp-20", "adm-10", "pc-08"), "planned"), "bu-4": "none"}
 )
@@ -115,7 +115,7 @@ def university() -> Places:
             "bat-e" if i <= 8 else "adm",
             TEACHING if i <= 8 else OFFICES,
             "desktop",
-            "simulated tower",
+            "tour de bureau",
             30,
             "measured" if i == 1 else "modelled",
         )
