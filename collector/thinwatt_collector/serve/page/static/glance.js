@@ -1,6 +1,5 @@
 // At a glance: power now, where the energy's basis is, and today, this month, this year.
 
-import { token } from "/page/api.js";
 import { added, power as assumed, untold } from "/page/estimate.js";
 import { big, element, fill, how, interval, pairs } from "/page/parts.js";
 import { placeOf } from "/page/advice.js";
@@ -26,7 +25,7 @@ function all(list) {
 
 // How many of the inventory's machines agents tell of.
 function heard(estimate) {
-  const parts = [t("told.devices", { told: number(estimate.agents), of: number(estimate.devices) })];
+  const parts = [t("told.devices", { n: estimate.agents, of: number(estimate.devices) })];
   if (estimate.by_design) parts.push(t("told.design", { n: estimate.by_design }));
   if (estimate.unlisted) parts.push(t("told.unlisted", { n: estimate.unlisted }));
   return parts.join(" ");
@@ -84,6 +83,7 @@ export function certain(month, mine, estimate, rest) {
 
 // Energy now and in the same part of last year; the part of it that the ledger has, where that is a week at least.
 function compared(period, now, then, days) {
+  if (!then) return null;
   const first = written(period.then[0]).slice(0, 10);
   const shown = (iso) => moment(`${iso}T00:00:00Z`, { day: "numeric", month: "long", year: "numeric" }, "UTC");
   const known = then.length ? then[0].begin.slice(0, 10) : null;
@@ -104,7 +104,7 @@ function compared(period, now, then, days) {
   return before > 0 && after !== null ? line(after / before - 1, "then.part", since, before) : none("then.withheld", first);
 }
 
-function tile(period, found, then, days, mine, estimate) {
+function tile(period, found, same, then, days, mine, estimate) {
   const list = mine(found.rows);
   const told = all(list);
   const rest = untold(estimate, mine(days), period.begin, period.end);
@@ -114,7 +114,7 @@ function tile(period, found, then, days, mine, estimate) {
   const both = rest && rest.kwh > 0;
   const mark = { id: `kwh-${period.name}`, "data-kwh": told?.kwh ?? null };
   const lines = [];
-  if (both && told) lines.push([t("told.of"), figure(told.kwh, "kWh"), "", mark], [t("told.rest"), figure(rest.kwh, "kWh")]);
+  if (both && told) lines.push([t("told.of", { told: number(estimate.agents), of: number(estimate.devices) }), figure(told.kwh, "kWh"), "", mark], [t("told.rest"), figure(rest.kwh, "kWh")]);
   if (eur !== null) lines.push([t("cost"), figure(eur, "€")]);
   lines.push([t("carbon"), figure(kg, "kgCO2e")]);
   if (kg !== null) lines.push([t("carbon.interval"), `${rounded(shown.kgco2e_low)} – ${figure(shown.kgco2e_high, "kgCO2e")}`]);
@@ -124,26 +124,24 @@ function tile(period, found, then, days, mine, estimate) {
     interval(shown.kwh_low ?? null, shown.kwh_high ?? null, "kWh"),
     both && !told ? element("p", { class: "mark-assumed" }, t("told.none")) : null,
     pairs(lines),
-    told ? compared(period, told.kwh, mine(then?.rows ?? []), mine(days)) : null,
+    told ? compared(period, total(mine(same?.rows ?? []), "kwh"), then && mine(then.rows), mine(days)) : null,
     how(`period-${period.name}`, [t("period.how"), both ? t("period.how.rest") : "", t(`period.how.${period.name}`), factors.join(" "), eur === null ? t("cost.none") : t("cost.how")].filter(Boolean).join(" ")),
   ];
   return element("article", { class: "card" }, ...parts);
 }
 
-// Without a token the last hour of endpoints is missing; what is compared ends as much earlier.
-const HOUR = 3600000;
-const lag = (period) => (!token() && period.end - period.begin > 2 * HOUR ? HOUR : 0);
-
-// `days` are this year's, by class.
-export async function tiles(all, span, days, mine, estimate) {
+// `days` are this year's, by class; both years are compared up to `until`, an hour until which all is told.
+export async function tiles(all, span, days, mine, estimate, until) {
   const made = [];
   for (const period of all) {
     if (period.end <= period.begin) continue; // the first minutes of a day
-    const [found, then] = await Promise.all([
+    const [from, to] = [new Date(period.then[0] - DAY), new Date(period.then[1] - (period.end - until))];
+    const [found, same, then] = await Promise.all([
       span(period.begin, period.end, period.grain, ""),
-      span(new Date(period.then[0] - DAY), new Date(period.then[1] - lag(period)), "day", ""),
+      until > period.begin ? span(period.begin, until, period.grain, "") : null,
+      until > period.begin ? span(from, to, "day", "") : null,
     ]);
-    made.push(tile(period, found, then, days.rows, mine, estimate));
+    made.push(tile(period, found, same, then, days.rows, mine, estimate));
   }
   fill("periods", ...made);
 }

@@ -57,9 +57,11 @@ const SECOND = { hour: "2-digit", minute: "2-digit" };
 
 // How the hours of the last day are labelled; the one that is not over says until when it goes.
 function hours() {
-  const part = (begin, end) => new Date(end) - new Date(begin) < HOUR;
+  // The last part of a day of endpoints is told two hours after its end.
+  const open = (end) => end.slice(11, 16) === "00:00" && Date.now() - new Date(end) < 2.25 * HOUR && !token();
+  const part = (begin, end) => new Date(end) - new Date(begin) < HOUR || open(end);
   const short = (begin) => moment(begin, SECOND, zone);
-  const long = (begin, end) => [moment(begin, { weekday: "short", ...SECOND }, zone), ...(part(begin, end) ? [moment(end, SECOND, zone)] : [])].join("–");
+  const long = (begin, end) => [moment(begin, { weekday: "short", ...SECOND }, zone), ...(new Date(end) - new Date(begin) < HOUR ? [moment(end, SECOND, zone)] : [])].join("–");
   return { short, long, part };
 }
 
@@ -82,10 +84,14 @@ function arranged(told, estimate) {
   if (section.nextElementSibling?.id !== before) document.getElementById(before).before(section);
 }
 
+const hour = (date) => new Date(Math.floor(date / HOUR) * HOUR);
+
+// Until when all is told: the last half hour of endpoints, and what it hangs together with, has only the role technical.
+const settled = (now) => new Date(now - (token() ? QUARTER : HOUR));
+
 async function charts(span, now) {
-  // The last half hour of endpoints is shown to the role technical only, and three quarters of an hour surely are.
-  const end = new Date(now - (token() ? 1 : 3) * QUARTER);
-  const begin = new Date(Math.floor(end / HOUR) * HOUR - DAY);
+  const end = settled(now);
+  const begin = new Date(hour(end) - DAY);
   const asked = async (from, to, grain) => {
     const [list, whole] = await Promise.all([span(from, to, grain, "class"), span(from, to, grain, "")]);
     return { list: mine(list.rows), whole: mine(whole.rows) };
@@ -93,8 +99,7 @@ async function charts(span, now) {
   stacked("day", t("day.title"), await asked(begin, end, "hour"), "kW", (row, name) => row[name] / ((new Date(row.end) - new Date(row.begin)) / HOUR), hours());
   const far = back(zone, { months: 11 });
   stacked("year", t("year.title"), await asked(far, now, "month"), "kWh", (row, name) => row[name], months(now));
-  const whole = new Date(Math.floor(end / HOUR) * HOUR);
-  week(mine((await span(new Date(whole - 28 * DAY), whole, "hour", "")).rows));
+  week(mine((await span(new Date(hour(end) - 28 * DAY), hour(end), "hour", "")).rows));
 }
 
 async function show() {
@@ -111,12 +116,12 @@ async function show() {
   const hasInventory = Object.keys(known.paths).some((path) => path.endsWith("/me")) && (await ask("me")).inventory;
   const found = hasInventory ? await ask("estimate") : null;
   const estimate = found && String(Boolean(found.simulated)) === simulated ? found : null;
-  const told = mine(fleet.classes).length > 0 || mine(month.rows).length > 0 || mine(first.rows).length > 0;
+  const told = mine(fleet.classes).some((row) => row.devices || row.share) || mine(month.rows).length > 0;
   arranged(told, estimate);
-  const days = await span(new Date(thisYear.begin - 31 * DAY), now, "day", "class");
+  const days = await span(new Date(thisYear.begin - 31 * DAY), hour(settled(now)), "day", "class");
   power(fleet, mine, estimate);
   certain(month, mine, estimate, untold(estimate, mine(days.rows), thisMonth.begin, now));
-  await tiles([today, thisMonth, thisYear], span, days, mine, estimate);
+  await tiles([today, thisMonth, thisYear], span, days, mine, estimate, hour(settled(now)));
   advice(estimate);
   if (told) {
     await charts(span, now);

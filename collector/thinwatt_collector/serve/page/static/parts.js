@@ -53,7 +53,8 @@ export function table(caption, heads, lines) {
   const body = lines.map((line) => element("tr", { role: "row" }, ...line.map((text, n) => (n
     ? element("td", { role: "cell", "data-head": heads[n] }, text)
     : element("th", { scope: "row", role: "rowheader" }, text)))));
-  return element("div", { class: heads.length > 5 ? "scroll many" : "scroll", tabindex: "0", role: "group", "aria-label": caption },
+  const size = ["few", "some", "many"][(heads.length > 3) + (heads.length > 5)];
+  return element("div", { class: `scroll ${size}`, tabindex: "0", role: "group", "aria-label": caption },
     element("table", { role: "table" }, element("caption", { class: "unseen" }, caption), element("thead", { role: "rowgroup" }, head), element("tbody", { role: "rowgroup" }, ...body)));
 }
 

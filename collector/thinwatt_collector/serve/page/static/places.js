@@ -4,7 +4,7 @@
 
 import { token } from "/page/api.js";
 import { element, fill, how, table } from "/page/parts.js";
-import { figure, named, t } from "/page/words.js";
+import { figure, moment, named, t } from "/page/words.js";
 
 const LEVELS = ["site", "building", "room"];
 const FOLDED = "(folded)";
@@ -13,7 +13,7 @@ const LATER = "\uffff"; // no name of a place, and behind all of them
 
 const NAMES = ["kwh", "eur", "kgco2e"].flatMap((name) => [name, `${name}_low`, `${name}_high`]);
 
-// Rows of one place, added up; those of places that are not told apart yet are of the place LATER.
+// Rows of one place, added up; those of places that are not told apart yet have a place that begins with LATER.
 function together(list) {
   const found = new Map();
   for (const row of list) {
@@ -31,7 +31,8 @@ async function split(asked, mine, begin, end) {
   if (!found.apart_until) return mine(found.rows);
   const until = new Date(`${found.apart_until.slice(0, 16)}Z`);
   const [before, after] = await Promise.all([until > begin ? asked(begin, until, levels) : { rows: [] }, asked(until > begin ? until : begin, end, levels)]);
-  const later = mine(after.rows).map((row) => (row.site === OTHER ? { ...row, site: LATER, building: "", room: "" } : row));
+  const site = LATER + found.apart_until;
+  const later = mine(after.rows).map((row) => (row.site === OTHER ? { ...row, site, building: "", room: "" } : row));
   return together([...mine(before.rows), ...later]);
 }
 
@@ -47,7 +48,7 @@ export async function places(asked, mine, begin, end) {
 }
 
 function called(name) {
-  if (name === LATER) return t("place.later");
+  if (name.startsWith(LATER)) return t("place.later", { day: moment(`${name.slice(1, 11)}T00:00:00Z`, { day: "numeric", month: "long" }, "UTC") });
   return name === OTHER ? t("place.other") : name || t("place.none");
 }
 
@@ -68,7 +69,7 @@ function figures(caption, names, list) {
 }
 
 // What has a name first, then what is too small for one, then what is not told apart yet.
-const rank = (name) => [OTHER, LATER].indexOf(name);
+const rank = (name) => [OTHER, LATER].indexOf(name.startsWith(LATER) ? LATER : name);
 
 function branches(list, depth, key, devices) {
   const level = LEVELS[depth];
