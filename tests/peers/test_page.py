@@ -200,10 +200,10 @@ def with_estimate(page: Page, client: httpx.Client, estimate: dict[str, Any] | N
 
 def silent(page: Page) -> None:
     """Answer as a collector that nobody has told anything."""
-    fleet = {"classes": [], "agents": {"known": 0, "silent": 0}, "since": None}
+    fleet: dict[str, Any] = {"classes": [], "agents": {"known": 0, "silent": 0}, "since": None}
 
     def nothing(route: Route) -> None:
-        document = {"zone": "Europe/Paris", "carbon": {"factors": []}, "rows": [], "next": None}
+        document: dict[str, Any] = {"zone": "Europe/Paris", "carbon": {"factors": []}, "rows": [], "next": None}
         route.fulfill(json=document)
 
     page.route("**/api/v1/fleet", lambda route: route.fulfill(json=fleet))
@@ -366,7 +366,7 @@ def test_last_year_is_compared_with_what_the_ledger_has_of_it(
         while f"{at}T00:00" < end:
             past = at + timedelta(days=1)
             kwh = 100.0 if at.year == 2025 else 80.0
-            row = {
+            row: dict[str, Any] = {
                 "begin": f"{at}T00:00:00+01:00",
                 "end": f"{past}T00:00:00+01:00",
                 "class": "host",

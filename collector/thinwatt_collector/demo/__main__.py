@@ -254,7 +254,9 @@ def main() -> int:
     """Read the call and run."""
     parser = argparse.ArgumentParser(prog="thinwatt demo", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path("demo-state"), help="folder of everything it writes")
-    parser.add_argument("--months", type=int, default=MONTHS, help="of the campus before the first start (default: %(default)s)")
+    parser.add_argument(
+        "--months", type=int, default=MONTHS, help="of the campus before the first start (default: %(default)s)"
+    )
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)

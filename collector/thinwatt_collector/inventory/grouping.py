@@ -26,7 +26,8 @@ def enough(k: int, nobodys: Collection[str]) -> Sort:
     """Return how cells are grouped so that each group has k devices, or is nobody's.
 
     Rooms of fewer join others of their building, then of their site, then of the whole campus, then other classes;
-    what is too few even so joins the smallest group that is not, under what all of it has in common. Of a campus of fewer than k endpoints there is none.
+    what is too few even so joins the smallest group that is not, under what all of it has in common. Of a campus of
+    fewer than k endpoints there is none.
 
     Args:
         k: devices of a group at least.
