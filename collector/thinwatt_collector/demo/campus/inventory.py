@@ -58,7 +58,7 @@ embodied = 300
 lifetime = 5
 
 [[models]]
-name = "ancien serveur"
+name = "serveur VDI 2021"
 class = "host"
 idle = 190
 active = 700
@@ -66,7 +66,7 @@ embodied = 1278
 lifetime = 6
 
 [[models]]
-name = "serveur"
+name = "serveur VDI 2024"
 class = "host"
 idle = 150
 active = 560

@@ -87,7 +87,7 @@ POOLS: Final = (Pool("tp", 500), Pool("libre-service", 100), Pool("personnel", 1
 HOST_ROOM, HOST_BUILDING, HOST_POOL = "dc-1", "bat-e", "vdi"
 OLDER_HOST: Final = 5
 """The host of an older model, by its place."""
-_HOSTS: Final = ("serveur", "ancien serveur")
+_HOSTS: Final = ("serveur VDI 2024", "serveur VDI 2021")
 _WITHOUT: Final = MappingProxyType[str, HasAgent](
     {**dict.fromkeys(("tp-19", "tp-20", "adm-10", "pc-08"), "planned"), "bu-4": "none"}
 )
