@@ -88,6 +88,8 @@ HOST_ROOM, HOST_BUILDING, HOST_POOL = "dc-1", "bat-e", "vdi"
 OLDER_HOST: Final = 5
 """The host of an older model, by its place."""
 _HOSTS: Final = ("serveur VDI 2024", "serveur VDI 2021")
+DRAWN_AS: Final = MappingProxyType({"tour de bureau": "simulated tower"})
+"""Under which name a model is drawn by chance: it may be called otherwise, and the campus of a seed stays the same."""
 _WITHOUT: Final = MappingProxyType[str, HasAgent](
     {**dict.fromkeys(("tp-19", "tp-20", "adm-10", "pc-08"), "planned"), "bu-4": "none"}
 )
