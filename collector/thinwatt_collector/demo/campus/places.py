@@ -88,12 +88,16 @@ HOST_ROOM, HOST_BUILDING, HOST_POOL = "dc-1", "bat-e", "vdi"
 OLDER_HOST: Final = 5
 """The host of an older model, by its place."""
 _HOSTS: Final = ("serveur VDI 2024", "serveur VDI 2021")
-DRAWN_AS: Final = MappingProxyType({"tour de bureau": "simulated tower"})
-"""Under which name a model is drawn by chance: it may be called otherwise, and the campus of a seed stays the same."""
+_DRAWN_AS: Final = MappingProxyType({"tour de bureau": "simulated tower"})
 _WITHOUT: Final = MappingProxyType[str, HasAgent](
     {**dict.fromkeys(("tp-19", "tp-20", "adm-10", "pc-08"), "planned"), "bu-4": "none"}
 )
 """Rooms without an agent: four wait for one, and the library's last row of public terminals gets none."""
+
+
+def drawn_as(model: str) -> str:
+    """Return the name by which chance draws a model: it may be called otherwise, the campus of a seed stays the same."""
+    return _DRAWN_AS.get(model, model)
 
 
 def university() -> Places:
