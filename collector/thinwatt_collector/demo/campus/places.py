@@ -96,7 +96,7 @@ _WITHOUT: Final = MappingProxyType[str, HasAgent](
 
 
 def drawn_as(model: str) -> str:
-    """Return the name by which chance draws a model: it may be called otherwise, the campus of a seed stays the same."""
+    """Return the name by which chance draws a model: called otherwise, it leaves the campus of a seed the same."""
     return _DRAWN_AS.get(model, model)
 
 
