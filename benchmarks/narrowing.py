@@ -22,12 +22,13 @@ from thinwatt_collector.demo.campus.places import university
 from thinwatt_collector.demo.campus.simulation import Campus
 from thinwatt_collector.inventory.campus import KWH, Fleet
 from thinwatt_collector.inventory.heard import alone
-from thinwatt_collector.inventory.page import connect_next, figure
+from thinwatt_collector.inventory.page import ENGLISH, connect_next
 from thinwatt_collector.inventory.tables import load
 
 DAY: Final = date(2026, 9, 1)
 TOLD: Final = (0, 1, 3, 5, 10, 20)
 """Numbers of rooms that the table tells, besides all."""
+figure: Final = ENGLISH.figure
 
 
 def main() -> None:

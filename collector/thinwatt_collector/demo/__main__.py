@@ -16,6 +16,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,11 +35,15 @@ from thinwatt_collector.demo.campus.parameters import ZONE
 from thinwatt_collector.demo.campus.places import university
 from thinwatt_collector.models.energy import SLOT_SECONDS
 from thinwatt_collector.serve.api import tokens
+from thinwatt_collector.words import LANGUAGES, Words, language
 
 KWH: Final = 3.6e6
 READY_WITHIN: Final = 60.0
 EVERY: Final = 5.0
 SEED: Final = 1
+ENGLISH: Final = Words("en")
+MONTHS: Final = 14
+"""Of history at the first start: more than a year, so that there is something of last year to compare with."""
 
 
 class Stop(Exception):  # noqa: N818 - a request, no error
@@ -73,7 +78,7 @@ def make_keys(folder: Path, agents: Sequence[str]) -> None:
     (made / "agents").write_text("".join(lines), encoding="utf-8")
 
 
-def make_campus(folder: Path, months: int) -> None:
+def make_campus(folder: Path, months: int, words: Words = ENGLISH) -> None:
     """Write the campus's history and its inventory, where they are not there yet.
 
     Raises:
@@ -89,8 +94,8 @@ def make_campus(folder: Path, months: int) -> None:
     if not ledger.exists():
         until = int(time.time()) // SLOT_SECONDS * SLOT_SECONDS
         about.write_text(json.dumps({"seed": SEED, "until": until}) + "\n", encoding="utf-8")
-        print(f"a made-up campus, {months} months until now (once only) …", flush=True)
-        history(ledger.parent, SEED, months, until)
+        print(words.counted("demo.writes", months), flush=True)
+        history(ledger.parent, SEED, months, until, words)
     if not inventory.exists():
         write_inventory(inventory, university(), datetime.now(ZoneInfo(ZONE)).date())
 
@@ -101,10 +106,7 @@ def this_class() -> str:
     return str(told.get("machine", {}).get("class") or "")
 
 
-ABOUT: Final = {
-    "virtual_machine": "This machine is virtual: its energy is in its host's, and none is assumed for it here.",
-    "": "Nothing says what this machine is, so nothing is assumed for it where no meter can be read.",
-}
+ABOUT: Final = {"virtual_machine": "demo.virtual", "": "demo.unknown"}
 """What to know of this machine's own energy, by its class."""
 
 
@@ -158,12 +160,12 @@ def shown(url: str, token: str = "") -> tuple[Shown, Shown]:
     return groups
 
 
-def run(folder: Path, months: int) -> int:
+def run(folder: Path, months: int, words: Words = ENGLISH) -> int:
     """Start everything, print what there is to see, and follow it until told to stop."""
-    print(f"thinwatt demo · state in {folder} (make clean removes it)", flush=True)
+    print(words("demo.state", folder=folder), flush=True)
     make_keys(folder, [machines.THIS_MACHINE, *university().gateways])
     token = make_token(folder)
-    make_campus(folder, months)
+    make_campus(folder, months, words)
     agents_port, web_port = free_port(8466), free_port(9466)
     kind = this_class()
     collector, agent = machines.write(folder, agents_port, web_port)
@@ -181,24 +183,21 @@ def run(folder: Path, months: int) -> int:
             process = subprocess.Popen([sys.executable, "-m", *command], start_new_session=True)  # noqa: S603 - our own
             running.append(process)
             _await(url, token, running)
-        print(f"""
-  collector and agents run: this machine's own, and a made-up campus of {len(university().devices):,} devices
-  (simulated="true" wherever they show: nobody measured them)
-
-  open  {base}
-        {url}
-        {base}api/v1/openapi.json
-
-  Everybody sees endpoints five at a time. With the token of the technical role, one by one:
-        curl -H "X-Thinwatt-Token: $(cat {folder / "keys" / "technical.token"})" {url}
-
-  Ctrl-C ends it and leaves nothing running; make demo goes on with what is in {folder}.
-""")
+        print(
+            words(
+                "demo.runs",
+                **campus(words),
+                base=base,
+                url=url,
+                folder=folder,
+                token=folder / "keys" / "technical.token",
+            )
+        )
         if kind in ABOUT:
-            print(f"  {ABOUT[kind]}\n")
-        _follow(url, token, running)
+            print(f"  {words(ABOUT[kind])}\n")
+        _follow(url, token, running, words)
     except Stop:
-        print("\nstopping …", flush=True)
+        print("\n" + words("demo.stopping"), flush=True)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _end(running[1:])
@@ -238,19 +237,26 @@ def _all_alive(running: list[subprocess.Popen[bytes]]) -> None:
             raise SystemExit(f"{' '.join(map(str, arguments[2:4]))} ended with {process.returncode}")
 
 
-def told(group: Shown) -> str:
+def campus(words: Words) -> dict[str, str]:
+    """Return how many devices the campus has, and how many of them have an agent, wait for one, or get none."""
+    found = Counter(device.has_agent for device in university().devices)
+    counts = {"devices": found.total(), "told": found["yes"], "planned": found["planned"], "design": found["none"]}
+    return {name: words.number(n) for name, n in counts.items()}
+
+
+def told(group: Shown, words: Words = ENGLISH) -> str:
     """Return a group in words."""
     if not group.devices:
-        return "the first rows come within a minute"
-    many = f"{group.devices:,.0f} devices, " if group.devices > 1 else ""
-    power = "power unknown" if group.watts is None else f"{group.watts:,.1f} W now"
+        return words("demo.first")
+    many = words("demo.many", n=words.number(group.devices)) if group.devices > 1 else ""
+    power = words("demo.power") if group.watts is None else words("demo.now", watts=words.number(group.watts, 1))
     if group.joules is None:
-        return f"{many}{power}, energy unknown"
+        return f"{many}{power}, {words('demo.energy')}"
     kwh = group.joules / KWH
-    return f"{many}{power}, {kwh:,.{6 if kwh < 1 else 1}f} kWh"
+    return f"{many}{power}, {words.number(kwh, 6 if kwh < 1 else 1)} kWh"
 
 
-def _follow(url: str, token: str, running: list[subprocess.Popen[bytes]]) -> None:
+def _follow(url: str, token: str, running: list[subprocess.Popen[bytes]], words: Words) -> None:
     live = sys.stdout.isatty()
     while True:
         _all_alive(running)
@@ -259,7 +265,7 @@ def _follow(url: str, token: str, running: list[subprocess.Popen[bytes]]) -> Non
         except (urllib.error.URLError, OSError) as error:
             line = f"  {url}: {error}"
         else:
-            line = f"  this machine: {told(real)} | simulated campus: {told(simulated)}"
+            line = words("demo.line", real=told(real, words), simulated=told(simulated, words))
         print(f"\r{line}\033[K" if live else line, end="" if live else "\n", flush=True)
         time.sleep(EVERY)
 
@@ -268,14 +274,20 @@ def main() -> int:
     """Read the call and run."""
     parser = argparse.ArgumentParser(prog="thinwatt demo", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path("demo-state"), help="folder of everything it writes")
-    parser.add_argument("--months", type=int, default=12, help="of the campus before the first start (default: 12)")
+    parser.add_argument(
+        "--months", type=int, default=MONTHS, help="of the campus before the first start (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--lang", choices=LANGUAGES, help="of what is printed; else that of LC_ALL, LC_MESSAGES or LANG"
+    )
     options = parser.parse_args()
+    words = Words(options.lang or language())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
     try:
-        return run(options.state.resolve(), options.months)
+        return run(options.state.resolve(), options.months, words)
     except (Stop, KeyboardInterrupt):  # the second is what the ledger's engine makes of the first
-        print("\nstopped; of a campus that was being written nothing is kept")
+        print("\n" + words("demo.stopped"))
         return 0
 
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date
+from functools import reduce
 from itertools import combinations
 from pathlib import Path
 from typing import Final
 
-from thinwatt_agent.places import meant
 from thinwatt_collector.factors import FactorError, table
 from thinwatt_collector.inventory import names
+from thinwatt_collector.inventory.files import hint
 from thinwatt_collector.inventory.messages import Problem
 from thinwatt_collector.inventory.tables import COLUMNS, Inventory, Record, load
 from thinwatt_collector.models.devices import model_of
+from thinwatt_collector.words import Phrase
 
 SLIPS: Final = frozenset({"establishments", "sites", "buildings", "rooms", "pools", "models"})
 """Tables whose names people type; those of machines differ by a letter on purpose."""
@@ -72,7 +74,7 @@ def _parents(inventory: Inventory, record: Record) -> Iterator[Problem]:
             continue
         start, end = _life(record)
         if start <= end and (gap := _outside(start, end, sorted(v.span for v in versions))):
-            held = " and ".join(_span(*v.span) for v in versions)
+            held = reduce(lambda a, b: Phrase("span.and", {"one": a, "other": b}), (_span(*v.span) for v in versions))
             fields = {"target": column.of, "held": held, "where": versions[0].where, "asked": _span(*gap)}
             yield record.entry.problem("orphan-dates", key, value=name, **fields)
 
@@ -81,11 +83,11 @@ def _orphan(inventory: Inventory, record: Record, key: str, target: str, name: s
     known = inventory.tables[target]
     near = names.nearest(name, known)
     if near is not None:
-        remedy, hint = f"write {key} = {near!r}", ", which has a name like it"
+        remedy, close = Phrase("write.name", {"key": key, "near": near}), Phrase("meant.like")
     else:
-        remedy = f"add it to {target}, or write another {key}"
-        hint = meant(name, known) if known and "did you mean" in meant(name, known) else ""
-    return record.entry.problem("orphan", key, value=name, target=target, meant=hint, remedy=remedy)
+        remedy, close = Phrase("write.add", {"target": target, "key": key}), hint(name, known)
+    told: Phrase | str = close if close.key != "meant.known" else ""
+    return record.entry.problem("orphan", key, value=name, target=target, meant=told, remedy=remedy)
 
 
 def _outside(start: date, end: date, spans: list[tuple[date, date]]) -> tuple[date, date] | None:
@@ -100,10 +102,12 @@ def _outside(start: date, end: date, spans: list[tuple[date, date]]) -> tuple[da
     return start, end
 
 
-def _span(start: date, end: date) -> str:
+def _span(start: date, end: date) -> Phrase:
     if start == date.min:
-        return "always" if end == date.max else f"until {end}"
-    return f"from {start}" if end == date.max else f"from {start} until {end}"
+        return Phrase("span.always") if end == date.max else Phrase("span.until", {"end": end})
+    return (
+        Phrase("span.from", {"start": start}) if end == date.max else Phrase("span.both", {"start": start, "end": end})
+    )
 
 
 def _doubles(inventory: Inventory, kind: str) -> Iterator[Problem]:
@@ -140,7 +144,7 @@ def _near(inventory: Inventory, kind: str, referred: Counter[tuple[str, str]]) -
         # The better one is what more refer to, then the longer, which tells more.
         keep, drop = sorted((one, other), key=lambda r: (-referred[kind, r.name], -len(r.name), r.name))
         users = referred[kind, drop.name]
-        elsewhere = f", and write {keep.name!r} where it is named ({users}×)" if users else ""
+        elsewhere = Phrase("elsewhere", {"keep": keep.name, "users": users}) if users else ""
         yield drop.entry.problem(
             "near-name",
             "name",

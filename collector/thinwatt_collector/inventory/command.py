@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thinwatt_collector.inventory.glpi import command as glpi
+from thinwatt_collector.words import LANGUAGES, Words, language
 
 if TYPE_CHECKING:
     from thinwatt_collector.inventory.messages import Problem
@@ -35,6 +36,9 @@ def register(commands: Commands) -> None:
         command.add_argument("folder", type=Path)
         if name != "example":
             command.add_argument("--json", action="store_true", help="for programs")
+        if name != "making":
+            spoken = "language of what is printed; else that of LC_ALL, LC_MESSAGES or LANG"
+            command.add_argument("--lang", choices=LANGUAGES, default=None, help=spoken)
         if name in ("check", "estimate"):
             command.add_argument("--day", type=date.fromisoformat, help="as of this day, 2025-01-31; else today")
         if name == "making":
@@ -46,6 +50,10 @@ def register(commands: Commands) -> None:
 
 def _say(text: str) -> None:
     sys.stdout.write(text + "\n")
+
+
+def _words(options: argparse.Namespace) -> Words:
+    return Words(options.lang or language())
 
 
 def _day(options: argparse.Namespace) -> date:
@@ -62,22 +70,23 @@ def _example(options: argparse.Namespace) -> int:
 
     for path in write(options.folder):
         _say(str(path))
-    _say(f"next: thinwatt-collector inventory check {options.folder}")
+    _say(_words(options)("next", command=f"thinwatt-collector inventory check {options.folder}"))
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
     from thinwatt_collector.inventory.check import check
-    from thinwatt_collector.inventory.page import counted
 
     found = check(options.folder, _day(options))
     errors = _errors(found)
     if options.json:
         _say(json.dumps([_plain(problem) for problem in found], ensure_ascii=False, indent=1))
     else:
+        words = _words(options)
         for problem in found:
-            _say(f"{problem.severity}: {problem}")
-        _say(f"{options.folder}: {counted(errors, 'error')}, {counted(len(found) - errors, 'note')}")
+            _say(f"{words(f'severity.{problem.severity}')}{words('colon')} {problem.said(words.language)}")
+        told, notes = words.counted("errors", errors), words.counted("notes", len(found) - errors)
+        _say(words("check.sum", folder=options.folder, errors=told, notes=notes))
     return 1 if errors else 0
 
 
@@ -112,7 +121,7 @@ def _inventory(folder: Path) -> tuple[Inventory, list[Problem]]:
 def _estimate(options: argparse.Namespace) -> int:
     from thinwatt_collector.inventory.campus import Fleet
     from thinwatt_collector.inventory.check import whole
-    from thinwatt_collector.inventory.page import counted, document, page
+    from thinwatt_collector.inventory.page import document, page
 
     day = _day(options)
     inventory, problems = _inventory(options.folder)
@@ -121,8 +130,9 @@ def _estimate(options: argparse.Namespace) -> int:
     if options.json:
         _say(json.dumps({**document(found), "errors": errors}, ensure_ascii=False, indent=1))
         return 0
-    _say(page(found))
+    words = _words(options)
+    _say(page(found, words))
     if errors:
         again = f"thinwatt-collector inventory check {options.folder}"
-        _say(f"\n{counted(errors, 'error')} in the inventory: the figures may be wrong by more than they say; {again}")
+        _say("\n" + words("estimate.errors", errors=words.counted("errors", errors), command=again))
     return 0

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from thinwatt_agent.places import line_of, meant
+from thinwatt_agent.places import line_of
+from thinwatt_collector.inventory.aliases import aliases
 from thinwatt_collector.inventory.messages import Problem
+from thinwatt_collector.words import Phrase
 
 LIMIT: Final = 64 * 2**20
 """A larger file is none that somebody wrote [B]."""
@@ -22,50 +25,6 @@ TABLES: Final = (
     *("establishments", "sites", "buildings", "rooms"),
     *("pools", "models", "hosts", "seats", "devices"),
 )
-FRENCH: Final = {
-    "etablissements": "establishments",
-    "batiments": "buildings",
-    "salles": "rooms",
-    "groupes": "pools",
-    "modeles": "models",
-    "hotes": "hosts",
-    "places": "seats",
-    "appareils": "devices",
-    "postes": "devices",
-    "nom": "name",
-    "etablissement": "establishment",
-    "batiment": "building",
-    "salle": "room",
-    "groupe": "pool",
-    "modele": "model",
-    "classe": "class",
-    "place": "seat",
-    "nombre": "count",
-    "achat": "purchased",
-    "prix": "price",
-    "numero_de_serie": "serial",
-    "date_achat": "purchased",
-    "retrait": "retired",
-    "tarif": "tariff",
-    "date_tarif": "tariff_date",
-    "valide_du": "valid_from",
-    "valide_au": "valid_to",
-    "sortie": "released",
-    "repos": "idle",
-    "actif": "active",
-    "veille": "sleep",
-    "arret": "off",
-    "duree_de_vie": "lifetime",
-    "fabrication": "embodied",
-    "processeurs": "processors",
-    "puce": "die",
-    "memoire": "memory",
-    "barrettes": "modules",
-    "alimentations": "supplies",
-    "poids_alimentation": "supply_weight",
-    "boitier": "case",
-}
-"""Names of tables and columns as a French spreadsheet may have them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +69,9 @@ def read_folder(folder: Path) -> Found:
     try:
         paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".toml", ".csv"))
     except OSError as error:
-        return [], [Problem("folder", str(folder), 1, "", {"detail": f"no folder to read: {error.strerror}"})]
+        return [], [Problem("folder", str(folder), 1, "", {"detail": Phrase("no-folder", {"why": error.strerror})})]
     if not paths:
-        return [], [Problem("folder", str(folder), 1, "", {"detail": "no *.toml or *.csv in it"})]
+        return [], [Problem("folder", str(folder), 1, "", {"detail": Phrase("no-files")})]
     entries: list[Entry] = []
     problems: list[Problem] = []
     for path in paths:
@@ -126,7 +85,7 @@ def _read(path: Path) -> Found:
     limit = f"{LIMIT // 2**20} MiB"
     try:
         if path.stat().st_size > LIMIT:
-            return [], [Problem("file-unread", path.name, 1, "", {"detail": "it is too large", "limit": limit})]
+            return [], [Problem("file-unread", path.name, 1, "", {"detail": Phrase("too-large"), "limit": limit})]
         data = path.read_bytes()
     except OSError as error:
         return [], [Problem("file-unread", path.name, 1, "", {"detail": error.strerror, "limit": limit})]
@@ -144,9 +103,17 @@ def plain(name: str) -> str:
     return "_".join(re.findall(r"\w+", bare.replace("_", " ")))
 
 
-def _name(written: str) -> str:
+def _name(written: str, kind: str) -> str:
     found = plain(written)
-    return FRENCH.get(found, found)
+    return aliases(kind).get(found, found)
+
+
+def hint(word: str, known: Iterable[str], kind: str = "") -> Phrase:
+    """Return the end of a message about an unknown name: the known one that is close, or all of them."""
+    names = sorted(known)
+    if close := difflib.get_close_matches(word, names, 1):
+        return Phrase("meant.close", {"close": close[0], "kind": kind})
+    return Phrase("meant.known", {"known": ", ".join(names), "kind": kind})
 
 
 def decode(data: bytes, file: str) -> tuple[str, list[Problem]]:
@@ -172,9 +139,11 @@ def parse_csv(data: bytes, file: str) -> Found:
 
     The delimiter is the one of ``;``, tab and ``,`` that the first line has most of; a line ``sep=;`` above it counts.
     """
-    table = _name(Path(file).stem.partition(".")[0])
+    table = _name(Path(file).stem.partition(".")[0], "table")
     if table not in TABLES:
-        return [], [Problem("table-unknown", file, 1, "", {"value": Path(file).stem, "meant": meant(table, TABLES)})]
+        return [], [
+            Problem("table-unknown", file, 1, "", {"value": Path(file).stem, "meant": hint(table, TABLES, "table")})
+        ]
     text, problems = decode(data, file)
     delimiter, told = dialect(text)
     return _entries(rows(text, delimiter, file, problems), table, file, delimiter, told, problems)
@@ -225,7 +194,7 @@ def _entries(
     if told:
         next(body, None)
     line, head = next(body, (1, []))
-    columns = [_name(cell) for cell in head]
+    columns = [_name(cell, "column") for cell in head]
     for i, column in enumerate(columns):
         if column and column in columns[:i]:
             problems.append(Problem("column-double", file, line, column, {}))
@@ -250,9 +219,9 @@ def parse_toml(data: bytes, file: str) -> Found:
         return [], [*problems, Problem("toml-broken", file, line, "", {"detail": error})]
     entries: list[Entry] = []
     for written, content in document.items():
-        table, line = _name(written), line_of(text, (written,))
+        table, line = _name(written, "table"), line_of(text, (written,))
         if table not in TABLES:
-            fields: dict[str, object] = {"value": written, "meant": meant(table, TABLES)}
+            fields: dict[str, object] = {"value": written, "meant": hint(table, TABLES, "table")}
             problems.append(Problem("table-unknown", file, line, "", fields))
         elif not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
             problems.append(Problem("table-shape", file, line, "", {"value": written}))
@@ -263,4 +232,6 @@ def parse_toml(data: bytes, file: str) -> Found:
 
 
 def _cells(one: dict[str, Any]) -> dict[str, Any]:
-    return {_name(key): _tidy(cell) if isinstance(cell, str) else cell for key, cell in one.items() if cell != ""}
+    return {
+        _name(key, "column"): _tidy(cell) if isinstance(cell, str) else cell for key, cell in one.items() if cell != ""
+    }

@@ -26,7 +26,8 @@ def enough(k: int, nobodys: Collection[str]) -> Sort:
     """Return how cells are grouped so that each group has k devices, or is nobody's.
 
     Rooms of fewer join others of their building, then of their site, then of the whole campus, then other classes;
-    what is too few even so joins the smallest group that is not. Of a campus of fewer than k endpoints there is none.
+    what is too few even so joins the smallest group that is not, under what all of it has in common. Of a campus of
+    fewer than k endpoints there is none.
 
     Args:
         k: devices of a group at least.
@@ -53,8 +54,22 @@ def _last(found: list[Named], cells: Sequence[Cell], k: int, nobodys: Collection
     large = [(size, name) for name, size in sizes.items() if name not in few and name[3] not in nobodys]
     if not large:
         return [None if name in few else name for name in found]
-    smallest = min(large)[1]
-    return [(OTHER,) * 4 if name in few or name == smallest else name for name in found]
+    merged = {*few, min(large)[1]}
+    told = _common([name for name, mine in zip(by_place(cells), found, strict=True) if mine in merged])
+    if told in sizes.keys() - merged:
+        told = (OTHER,) * 4
+    return [told if name in merged else name for name in found]
+
+
+def _common(names: Sequence[Named]) -> Named:
+    """Return what all have in common, from the site down, and their class.
+
+    >>> _common([("North", "B", "B305", "desktop"), ("North", "B", "B306", "thin_client")])
+    ('North', 'B', 'other', 'other')
+    """
+    same = [len(set(column)) == 1 for column in zip(*names, strict=True)]
+    same[:3] = [all(same[: n + 1]) for n in range(3)]
+    return tuple(text if alike else OTHER for text, alike in zip(names[0], same, strict=True))
 
 
 def _few(found: Sequence[Named], cells: Sequence[Cell], k: int, nobodys: Collection[str]) -> set[Named]:

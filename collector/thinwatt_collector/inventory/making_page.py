@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, Final
 
 from thinwatt_collector.inventory.making import KG, View
-from thinwatt_collector.inventory.page import counted, figure
+from thinwatt_collector.inventory.page import ENGLISH
 
 HEADS: Final = ("class", "devices", "amortised", "95 % interval", "written off", "bought", "purchases")
 LINE: Final = "  {:<12}{:>9}{:>12}   {:<20}{:>13}{:>9}{:>12}"
@@ -52,8 +52,8 @@ def page(found: Sequence[View], begin: date, end: date) -> str:
         LINE.format(*HEADS),
     ]
     for v in found:
-        ends = f"{figure(v.low / KG)} to {figure(v.high / KG)}"
-        masses = [figure(x / KG) for x in (v.amortised, v.written_off, v.purchases)]
+        ends = f"{ENGLISH.figure(v.low / KG)} to {ENGLISH.figure(v.high / KG)}"
+        masses = [ENGLISH.figure(x / KG) for x in (v.amortised, v.written_off, v.purchases)]
         lines.append(LINE.format(v.kind, f"{v.devices:,}", masses[0], ends, masses[1], f"{v.bought:,}", masses[2]))
     lines += ["", "  amortised: each device over its own lifetime; purchases: all of it when bought."]
     lines += ["  Two views of one making: never add them."]
@@ -63,8 +63,8 @@ def page(found: Sequence[View], begin: date, end: date) -> str:
 def _notes(v: View) -> Iterator[str]:
     if v.beyond:
         years = f"{v.beyond_years:,.0f} years in all"
-        yield f"{counted(v.beyond, 'device')} older than the lifetime, by {years}: nothing left to bear"
+        yield f"{ENGLISH.counted('devices', v.beyond)} older than the lifetime, by {years}: nothing left to bear"
     if v.undated:
-        yield f"{counted(v.undated, 'device')} without a day of purchase, in neither view: write purchased"
+        yield f"{ENGLISH.counted('devices', v.undated)} without a day of purchase, in neither view: write purchased"
     if n := v.origins.get("class"):
-        yield f"{counted(n, 'device')} with the average of the class: write embodied, or a server's parts"
+        yield f"{ENGLISH.counted('devices', n)} with the average of the class: write embodied, or a server's parts"

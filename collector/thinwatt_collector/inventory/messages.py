@@ -1,73 +1,19 @@
-"""What can be wrong with an inventory: one entry a message, each with what to write. Other languages add a table."""
+"""What can be wrong with an inventory: a message has an id, and in each language what is wrong and what to write."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final, Literal
 
-Severity = Literal["error", "note"]
+from thinwatt_collector.inventory.aliases import in_french
+from thinwatt_collector.words import Language, Phrase, Words, catalogue
 
-ENGLISH: Final = MappingProxyType(
-    {
-        "folder": ("{detail}", "write a first one with: thinwatt-collector inventory example {file}"),
-        "file-unread": ("cannot be read: {detail}", "check its permissions and that it is a file of less than {limit}"),
-        "encoding": ("is neither UTF-8 nor Windows-1252 text", "save it again as 'CSV UTF-8' and look at this line"),
-        "csv-broken": ("cannot be read as CSV from here on: {detail}", "close the quotes of the cell before it"),
-        "toml-broken": ("is no TOML: {detail}", "see https://toml.io: texts in quotes, dates as 2025-01-31"),
-        "table-unknown": ("{value!r} is no table of an inventory{meant}", "name the file or table after one of them"),
-        "table-shape": ("{value!r} is not a list of tables", "write [[{value}]] above each of its entries"),
-        "column-unknown": ("no column {key!r} is known in {table}{meant}", "rename it, or remove it"),
-        "column-double": ("the column {key!r} stands there twice", "remove one of the two"),
-        "cells-too-many": (
-            "has {found} cells, the first line has {wanted}",
-            "put cells with a {delimiter!r} in quotes",
-        ),
-        "missing": ("{table} need {key!r}, and it is empty", "write {example}"),
-        "text-wrong": ("{value!r} is no text", "write {example}"),
-        "choice-wrong": ("{value!r} is none of {known}", "write one of them"),
-        "date-wrong": ("{value!r} is no date", "write 2025-01-31 or 31/01/2025"),
-        "number-wrong": ("{value!r} is no {what}", "write {example}"),
-        "number-range": ("{value} is out of range for a {what}: {low} to {high}", "write {example}"),
-        "date-future": ("{value} lies in the future", "write the day it happened, or leave {key} empty until then"),
-        "date-order": ("{value} lies before {other} {limit}", "correct one of the two"),
-        "before-model": (
-            "bought on {value}, but its model {model!r} is on sale since {limit} only ({where})",
-            "correct {key} here, or 'released' there",
-        ),
-        "orphan": ("{value!r} is not in {target}{meant}", "{remedy}"),
-        "orphan-dates": (
-            "{value!r} is in {target} {held} only ({where}), this holds {asked}",
-            "give one of the two the right valid_from and valid_to, or name where it went",
-        ),
-        "double": ("{value!r} stands in {where} too, for days in common", "remove one, or give both dates apart"),
-        "near-name": (
-            "{value!r} and {other!r} ({where}) may be two names of one thing",
-            "if they are one: keep {keep!r}, remove the line of {drop!r}{elsewhere}",
-        ),
-        "no-power": (
-            "nothing tells what {value!r} is, so nothing is known of its power",
-            "write its model, or its class",
-        ),
-        "default-power": (
-            "has the watts of an average {value!r}: no figure of this very model is known",
-            "write idle, active, sleep and off in W, from its sheet or a plug meter",
-        ),
-        "no-embodied": (
-            "no figure of what making it emitted",
-            "write embodied (kgCO2e, without its use) and lifetime (years) from the maker's sheet",
-        ),
-        "no-zone-factor": ("no emission factor is known for the zone {value!r}", "write one of {known}"),
-        "no-tariff": ("no price of electricity, here or at its rooms", "write tariff = 0.21 (EUR/kWh) and tariff_date"),
-        "tariff-undated": ("a price without its day", "write tariff_date, the first day on which it was paid"),
-        "host-room-pue": (
-            "hosts stand in {value!r}, which has no PUE",
-            "write pue of the room, 1.0 if nothing cools it",
-        ),
-        "nowhere": ("stands in no room: no PUE, no zone, no tariff", "write room"),
-    }
-)
-"""Message id → what is wrong, what to write."""
+Severity = Literal["error", "note"]
+IDS: Final = tuple(key.split(".")[1] for key in catalogue("en") if key.startswith("problem.") and key.endswith(".what"))
+"""All messages; their texts stand in ``texts/*.json``."""
+NAMES: Final = {"table": "table", "target": "table", "key": "column"}
+"""Fields that name a table or a column, which the French may write in French."""
 
 NOTES: Final = frozenset(
     {"near-name", "default-power", "no-embodied", "no-tariff", "tariff-undated", "host-room-pue", "nowhere"}
@@ -103,14 +49,49 @@ class Problem:
         """Return what problems are sorted by."""
         return self.file, self.line, self.key, self.id
 
-    def what(self) -> str:
+    def what(self, language: Language = "en") -> str:
         """Return what is wrong."""
-        return ENGLISH[self.id][0].format_map({"file": self.file, "key": self.key, **self.fields})
+        return self._said("what", language)
 
-    def remedy(self) -> str:
+    def remedy(self, language: Language = "en") -> str:
         """Return what to write."""
-        return ENGLISH[self.id][1].format_map({"file": self.file, "key": self.key, **self.fields})
+        return self._said("remedy", language)
+
+    def said(self, language: Language) -> str:
+        """Return where it is, what is wrong and what to write."""
+        key = f" {named('column', self.key, language)}{Words(language)('colon')}" if self.key else ""
+        return f"{self.file}:{self.line}:{key} {self.what(language)}\n    → {self.remedy(language)}"
+
+    def _said(self, part: str, language: Language) -> str:
+        words = Words(language)
+        fields = _named({"file": self.file, "key": self.key, **self.fields}, language)
+        if self.id == "date-order":
+            fields["other"] = named("column", str(fields["other"]), language)
+        if "what" in fields:
+            fields["what"] = words.named("number", str(fields["what"]))
+        if self.id == "choice-wrong":
+            kind = "class" if self.key == "class" else "choice"
+            fields["known"] = ", ".join(words.named(kind, word) for word in str(fields["known"]).split(", "))
+        return words(f"problem.{self.id}.{part}", **fields)
 
     def __str__(self) -> str:
-        key = f" {self.key}:" if self.key else ""
-        return f"{self.file}:{self.line}:{key} {self.what()}\n    → {self.remedy()}"
+        return self.said("en")
+
+
+def _named(fields: Mapping[str, object], language: Language) -> dict[str, object]:
+    """Return fields with the names of tables and columns as they may be written in a language; also within phrases."""
+    found: dict[str, object] = {}
+    kind = str(fields.get("kind", ""))  # of the names that are meant
+    for name, of in fields.items():
+        if isinstance(of, Phrase):
+            found[name] = Phrase(of.key, _named(of.fields, language))
+        elif kind and name in ("close", "known"):
+            found[name] = ", ".join(named(kind, one, language) for one in str(of).split(", "))
+        else:
+            found[name] = named(NAMES[name], str(of), language) if name in NAMES else of
+    return found
+
+
+def named(kind: str, name: str, language: Language) -> str:
+    """Return a table or column as it may be written in a language."""
+    return in_french(kind, name) if language == "fr" else name

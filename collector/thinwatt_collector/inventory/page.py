@@ -8,28 +8,11 @@ from typing import Any, Final
 
 from thinwatt_collector.inventory.campus import KWH, Advice, Cell, Fleet, Group, Named, Range, ranked
 from thinwatt_collector.models.devices import CLASSES
+from thinwatt_collector.words import Words
 
 SHOWN: Final = 15
 """Lines of advice that a person reads."""
-
-
-def counted(n: int, one: str) -> str:
-    """Return a number with its noun.
-
-    >>> counted(1, "error"), counted(0, "note")
-    ('1 error', '0 notes')
-    """
-    return f"{n:,} {one}{'' if n == 1 else 's'}"
-
-
-def figure(number: float) -> str:
-    """Return a number to three digits: more would claim what nobody knows.
-
-    >>> figure(123456.0), figure(0.0), figure(12.345)
-    ('123,000', '0', '12.3')
-    """
-    rounded = float(f"{number:.3g}")
-    return f"{rounded:,.0f}" if abs(rounded) >= 100 or rounded == round(rounded) else f"{rounded:g}"
+ENGLISH: Final = Words("en")
 
 
 def by_class(cells: Sequence[Cell]) -> list[Named]:
@@ -111,49 +94,62 @@ def _ends(of: Range, unit: float) -> dict[str, float]:
     return {name: round(value / unit, 3) for name, value in asdict(of).items()}
 
 
-def page(fleet: Fleet) -> str:
+def page(fleet: Fleet, words: Words = ENGLISH) -> str:
     """Return an estimate as a person reads it."""
     found = fleet.whole()
-    told = [f"{part:.0%} {name}" for part, name in ((found.measured, "measured"), (found.modelled, "modelled")) if part]
-    basis = f"{', '.join(told)}, the rest assumed" if told else "all assumed"
-    lines = [f"A year of the fleet as of {found.day}, from the inventory: {basis}", ""]
-    lines.append(_range("energy", found.energy, KWH, "kWh/year"))
+    parts = ((found.measured, "measured"), (found.modelled, "modelled"))
+    told = ", ".join(f"{percent(part, words)} {words(f'basis.{name}')}" for part, name in parts if part)
+    basis = words("estimate.rest", told=told) if told else words("estimate.assumed")
+    lines = [words("estimate.title", day=found.day, basis=basis), "", _range("energy", "kWh", found.energy, KWH, words)]
     if found.tariffs:
-        part = "" if found.priced > 0.9995 else f", of the {found.priced:.0%} whose price is known"
-        lines.append(f"{_range('price', found.price, 1.0, 'EUR/year')}   {'; '.join(found.tariffs)}{part}")
+        part = "" if found.priced > 0.9995 else words("estimate.priced", part=percent(found.priced, words))
+        prices = "; ".join(found.tariffs).replace("(from ", f"({words('from')} ")
+        lines.append(f"{_range('price', 'EUR', found.price, 1.0, words)}   {prices}{part}")
     else:
-        lines.append("  price     unknown: write tariff and tariff_date of a site")
-    lines.append(f"{_range('carbon', found.carbon, 1000.0, 'kgCO2e/year')}   {found.factor}")
-    lines += ["  95 % intervals; electricity of use only, without making", ""]
-    lines.append("  class         devices   kWh/year   agents")
+        lines.append(words("estimate.unpriced"))
+    lines.append(f"{_range('carbon', 'kgCO2e', found.carbon, 1000.0, words)}   {found.factor}")
+    lines += [words("estimate.note"), "", words("estimate.heads")]
     for g in classes(fleet):
-        agents = f"{g.with_agent} connected" + (f", {g.by_design} without one by design" if g.by_design else "")
-        lines.append(f"  {g.name[0]:<12}{g.devices:>9,}{figure(g.energy.expected / KWH):>11}   {agents}")
-    lines += ["", *_advice(connect_next(fleet))]
+        agents = words("estimate.connected", n=g.with_agent)
+        agents += words("estimate.design", n=g.by_design) if g.by_design else ""
+        kind, devices = words.named("class", g.name[0]), words.number(g.devices)
+        lines.append(f"  {kind:<12}{devices:>9}{words.figure(g.energy.expected / KWH):>11}   {agents}")
+    lines += ["", *_advice(connect_next(fleet), words)]
     if found.unplaced:
-        lines += ["", f"{counted(found.unplaced, 'device')} in no known room: counted without PUE and price"]
+        lines += ["", words("estimate.unplaced", devices=words.counted("devices", found.unplaced))]
     if found.unknown:
-        lines += ["", f"{counted(found.unknown, 'device')} of no known class: not counted at all"]
+        lines += ["", words("estimate.unknown", devices=words.counted("devices", found.unknown))]
     return "\n".join(lines)
 
 
-def _range(name: str, of: Range, unit: float, shown: str) -> str:
-    low, middle, high = (figure(x / unit) for x in (of.low, of.expected, of.high))
-    return f"  {name:<8}{middle:>10} {shown:<12} between {low} and {high}"
+def percent(part: float, words: Words) -> str:
+    """Return a part as the language writes it.
+
+    >>> percent(0.25, Words("en")), percent(0.25, Words("fr"))
+    ('25%', '25\u202f%')
+    """
+    return f"{words.number(100 * part)}{chr(0x202F) if words.language == 'fr' else ''}%"
 
 
-def _advice(found: Sequence[Advice]) -> list[str]:
+def _range(name: str, unit: str, of: Range, size: float, words: Words) -> str:
+    low, middle, high = (words.figure(x / size) for x in (of.low, of.expected, of.high))
+    head = f"  {words(f'estimate.{name}'):<8}{middle:>10} {words(f'unit.{unit}'):<12}"
+    return f"{head} {words('estimate.between', low=low, high=high)}"
+
+
+def _advice(found: Sequence[Advice], words: Words) -> list[str]:
     if not found:
-        return ["Nothing left to connect."]
-    lines = ["What to connect next, each by itself, and how much narrower the interval of the energy gets:"]
+        return [words("advice.none")]
+    lines = [words("advice.title")]
     for i, a in enumerate(found[:SHOWN], 1):
-        lines.append(f"  {i:>2}.{figure(a.narrower / KWH):>9} kWh/year   {a.name[0]} {a.name[1]}: {_machines(a)}")
+        what = f"{words.named('what', a.name[0])} {a.name[1]}{words('colon')} {_machines(a, words)}"
+        lines.append(f"  {i:>2}.{words.figure(a.narrower / KWH):>9} {words('unit.kWh')}   {what}")
     if len(found) > SHOWN:
-        lines.append(f"  and {len(found) - SHOWN:,} more: --json has them")
+        lines.append(words("advice.more", n=words.number(len(found) - SHOWN)))
     return lines
 
 
-def _machines(advice: Advice) -> str:
+def _machines(advice: Advice, words: Words) -> str:
     if advice.devices < advice.of:
-        return f"{advice.devices} of {advice.of:,} devices, spread over their rooms"
-    return counted(advice.of, "device")
+        return words("advice.some", some=words.number(advice.devices), of=words.number(advice.of))
+    return words.counted("devices", advice.of)

@@ -12,10 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from thinwatt_agent.places import meant
-from thinwatt_collector.inventory.files import TABLES, Entry, read_folder
+from thinwatt_collector.inventory.aliases import aliases
+from thinwatt_collector.inventory.files import TABLES, Entry, hint, plain, read_folder
 from thinwatt_collector.inventory.messages import Problem
 from thinwatt_collector.models.devices import CLASSES, STATES
+from thinwatt_collector.words import Phrase
 
 AGENT: Final = ("yes", "planned", "none")
 """``none``: no agent by design; that is no gap."""
@@ -89,11 +90,12 @@ def number(what: str, low: float, high: float, unit: str = "", whole: bool = Fal
     return read
 
 
-def choice(*known: str) -> Callable[[Any], str]:
-    """Return a reader of one of some words."""
+def choice(kind: str, *known: str) -> Callable[[Any], str]:
+    """Return a reader of one of some words, or of the French for one of them."""
 
     def read(cell: Any) -> str:
         word = str(cell).casefold().replace("-", "_").replace(" ", "_")
+        word = aliases(kind).get(plain(str(cell)).replace("_", " "), word)
         if word not in known:
             raise CellError("choice-wrong", value=cell, known=", ".join(known))
         return word
@@ -104,7 +106,7 @@ def choice(*known: str) -> Callable[[Any], str]:
 def agent(cell: Any) -> str:
     """Return yes, planned or none, or the name in the ledger of what a gateway speaks for: ``gateway/device``."""
     found = str(cell).strip()
-    return found if re.fullmatch(r"[^\s/]+/\S(.*\S)?", found) else choice(*AGENT)(cell)
+    return found if re.fullmatch(r"[^\s/]+/\S(.*\S)?", found) else choice("agent", *AGENT)(cell)
 
 
 _NAME: Final = Column(text, "'B305'", "its name, once in this table", needed=True)
@@ -144,7 +146,7 @@ _PARTS: Final = {
     "hdds": Column(number("number of disks", 0, 1000, whole=True), "0", "hard disks"),
     "supplies": Column(number("number of supplies", 1, 16, whole=True), "2", "power supplies"),
     "supply_weight": Column(number("weight", 0.1, 50.0, "kg"), "3", "weight of one [kg]"),
-    "case": Column(choice("rack", "blade"), "rack", "rack or blade"),
+    "case": Column(choice("case", "rack", "blade"), "rack", "rack or blade"),
 }
 COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = MappingProxyType(
     {
@@ -161,7 +163,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = MappingProxyType(
         "pools": {"name": _NAME, "establishment": _of("establishments"), **_DATES},
         "models": {
             "name": _NAME,
-            "class": Column(choice(*CLASSES), "thin_client", ", ".join(CLASSES), needed=True),
+            "class": Column(choice("class", *CLASSES), "thin_client", ", ".join(CLASSES), needed=True),
             "released": Column(day, "2020-01-01", "first day on sale"),
             **{s: Column(number("power", 0.0, 5000.0, "W"), "5.2", f"{s} at the wall [W]") for s in STATES},
             "embodied": Column(number("mass", 0.0, 1e5, "kg"), "106", "making, transport, end of life [kgCO2e]"),
@@ -180,7 +182,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = MappingProxyType(
         "devices": {
             "name": _NAME,
             "model": _of("models"),
-            "class": Column(choice(*CLASSES), "desktop", "needed where no model tells it"),
+            "class": Column(choice("class", *CLASSES), "desktop", "needed where no model tells it"),
             "room": _of("rooms"),
             "seat": _of("seats"),
             "count": _COUNT,
@@ -261,7 +263,7 @@ def records(entries: Sequence[Entry]) -> tuple[Inventory, list[Problem]]:
         for name in entry.cells.keys() - columns.keys():
             if (entry.origin.file, name) not in told:
                 told.add((entry.origin.file, name))
-                problems.append(entry.problem("column-unknown", name, meant=meant(name, columns)))
+                problems.append(entry.problem("column-unknown", name, meant=hint(name, columns, "column")))
         row = {name: cell for name in columns if (cell := _read(entry, name, columns[name], problems)) is not None}
         if "name" in row:
             tables[entry.table][row["name"]].append(Record(entry.table, row["name"], row, entry))
@@ -271,7 +273,9 @@ def records(entries: Sequence[Entry]) -> tuple[Inventory, list[Problem]]:
 def _read(entry: Entry, name: str, column: Column, problems: list[Problem]) -> Any:
     if name not in entry.cells:
         if column.needed:
-            problems.append(entry.problem("missing", name, example=f"{name} = {column.example}"))
+            problems.append(
+                entry.problem("missing", name, example=Phrase("set", {"key": name, "value": column.example}))
+            )
         return None
     try:
         return column.read(entry.cells[name])

@@ -49,7 +49,7 @@ def test_real_and_simulated_machines_are_told_apart_and_never_added(tmp_path: Pa
     real, simulated = shown((tmp_path / "metrics").as_uri())
     assert real == Shown(watts=40.0)
     assert simulated == Shown(devices=6, watts=5900.0, joules=7.2e6)
-    assert told(simulated) == "6 devices, 5,900.0 W now, 2.0 kWh"
+    assert told(simulated) == "6 devices with an agent, 5,900.0 W now, 2.0 kWh"
 
 
 def test_what_nobody_measured_is_unknown_and_no_zero(tmp_path: Path) -> None:
@@ -136,4 +136,4 @@ def test_a_campus_that_goes_on_over_two_starts_and_nothing_left_running(tmp_path
         assert not [p for p in children if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
         assert "Traceback" not in said.read_text()
         assert "WARNING" not in said.read_text()
-        assert ("a made-up campus, 1 month" in said.read_text()) == (turn == "first")
+        assert ("a made-up campus, 1 month " in said.read_text()) == (turn == "first")

@@ -23,6 +23,7 @@ from thinwatt_collector.inventory.heard import alone
 from thinwatt_collector.inventory.page import classes, connect_next, document, page
 from thinwatt_collector.inventory.profiles import profile
 from thinwatt_collector.inventory.tables import Inventory, load, records
+from thinwatt_collector.words import Words
 
 DAY = date(2026, 11, 24)
 GOLDEN = Path(__file__).parents[2] / "golden" / "inventory"
@@ -253,6 +254,7 @@ def test_declared_watts_go_before_the_table_and_are_surer() -> None:
 
 def test_the_page(golden: Golden, tmp_path: Path) -> None:
     golden(page(campus(university(), DAY)) + "\n", GOLDEN / "estimate.txt")
+    golden(page(campus(university(), DAY), Words("fr")) + "\n", GOLDEN / "estimate.fr.txt")
     golden(
         json.dumps(document(campus(university(), DAY)), ensure_ascii=False, indent=1) + "\n", GOLDEN / "estimate.json"
     )

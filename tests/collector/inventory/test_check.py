@@ -15,6 +15,7 @@ from thinwatt_collector.inventory.files import parse_csv, parse_toml
 from thinwatt_collector.inventory.messages import Problem
 from thinwatt_collector.inventory.tables import records
 
+GOLDEN = Path(__file__).parents[2] / "golden/inventory"
 TODAY = date(2026, 11, 24)
 FRAME = """
 [[establishments]]
@@ -162,4 +163,5 @@ def test_the_words_of_a_bad_inventory(golden: Golden) -> None:
         row.replace("x;", f"planted{n};", 1) if row.startswith("x;") else row for n, (row, *_) in enumerate(PLANTED)
     )
     told = sorted(found(HEAD + rows, '[[rooms]]\nname = "salle b305"\nbuilding = "Bat B"\n'), key=lambda p: p.order)
-    golden("".join(f"{p.severity}: {p}\n" for p in told), Path(__file__).parents[2] / "golden/inventory/check.txt")
+    golden("".join(f"{p.severity}: {p}\n" for p in told), GOLDEN / "check.txt")
+    golden("".join(f"{p.severity} : {p.said('fr')}\n" for p in told), GOLDEN / "check.fr.txt")

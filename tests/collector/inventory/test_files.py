@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from thinwatt_collector.inventory import campus, check
 from thinwatt_collector.inventory.files import TABLES, Entry, Origin, parse_csv, parse_toml, read_folder
-from thinwatt_collector.inventory.messages import ENGLISH, Problem
+from thinwatt_collector.inventory.messages import IDS, Problem
 from thinwatt_collector.inventory.tables import COLUMNS, CellError, Inventory, day, load, number, records
 
 TODAY = date(2026, 11, 24)
@@ -150,7 +150,7 @@ def test_what_is_no_number_is_refused(cell: object) -> None:
 def test_every_message_is_told_by_somebody() -> None:
     package = Path(check.__file__).parent
     source = "".join(p.read_text("utf-8") for p in package.glob("*.py") if p.name != "messages.py")
-    assert not [id_ for id_ in ENGLISH if f'"{id_}"' not in source]
+    assert not [id_ for id_ in IDS if f'"{id_}"' not in source]
 
 
 def test_an_entry_of_no_file_has_no_line_to_look_for() -> None:

@@ -20,8 +20,10 @@ from thinwatt_collector.demo.campus.history import Written, first_day, write, wr
 from thinwatt_collector.demo.campus.parameters import ZONE
 from thinwatt_collector.demo.campus.simulation import Campus
 from thinwatt_collector.ledger import LedgerError
+from thinwatt_collector.words import Words
 
 MOST_MONTHS = 60
+ENGLISH = Words("en")
 
 
 def _months(text: str) -> int:
@@ -48,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     return found
 
 
-def run(folder: Path, seed: int, months: int, until: int) -> Written:
+def run(folder: Path, seed: int, months: int, until: int, words: Words = ENGLISH) -> Written:
     """Write it all, with a bar that shows how far it is."""
     folder.mkdir(parents=True, exist_ok=True)
     campus = Campus(seed)
@@ -56,7 +58,7 @@ def run(folder: Path, seed: int, months: int, until: int) -> Written:
     first = first_day(until, months)
     days = max((datetime.fromtimestamp(until, ZoneInfo(ZONE)).date() - first).days, 1)
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"simulating {len(campus.places.devices)} devices, days", total=days)
+        task = progress.add_task(words("demo.progress", n=words.number(len(campus.places.devices))), total=days)
         written = write(
             folder / "ledger.duckdb",
             campus,

@@ -10,10 +10,11 @@ from typing import Final
 
 from thinwatt_collector.demo.campus.places import HOST_BUILDING, HOST_POOL, HOST_ROOM, OLDER_HOST, Places
 
-ESTABLISHMENT, SITES = "Simulated University", {"centre": "Simulated city site", "north": "Simulated north campus"}
+ESTABLISHMENT, SITES = "Université simulée", {"centre": "Centre-ville", "north": "Campus nord"}
+"""French names, since the university is French: whoever looks is told in their own language that it is made up."""
 CENTRAL: Final = frozenset({"adm", "bu"})
 """Buildings in the city; the others stand on the north campus."""
-BUILDINGS: Final = {"adm": "Administration", "bu": "Library"}
+BUILDINGS: Final = {"adm": "Administration", "bu": "Bibliothèque"}
 PLACES: Final = """\
 # A made-up university: nothing in it was measured or bought.
 
@@ -49,7 +50,7 @@ embodied = 106
 lifetime = 7
 
 [[models]]
-name = "simulated tower"
+name = "tour de bureau"
 class = "desktop"
 idle = 30                     # W at the wall, as its sheet says
 active = 45
@@ -57,7 +58,7 @@ embodied = 300
 lifetime = 5
 
 [[models]]
-name = "simulated older server"
+name = "serveur VDI 2021"
 class = "host"
 idle = 190
 active = 700
@@ -65,7 +66,7 @@ embodied = 1278
 lifetime = 6
 
 [[models]]
-name = "simulated host"
+name = "serveur VDI 2024"
 class = "host"
 idle = 150
 active = 560
@@ -80,7 +81,7 @@ YEAR, MONTH = timedelta(days=365), timedelta(days=30)
 
 def building(name: str) -> str:
     """Return a building's name for people."""
-    return BUILDINGS.get(name, f"Building {name.removeprefix('bat-').upper()}")
+    return BUILDINGS.get(name, f"Bâtiment {name.removeprefix('bat-').upper()}")
 
 
 def write(folder: Path, places: Places, day: date) -> None:

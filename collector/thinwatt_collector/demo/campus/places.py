@@ -87,11 +87,17 @@ POOLS: Final = (Pool("tp", 500), Pool("libre-service", 100), Pool("personnel", 1
 HOST_ROOM, HOST_BUILDING, HOST_POOL = "dc-1", "bat-e", "vdi"
 OLDER_HOST: Final = 5
 """The host of an older model, by its place."""
-_HOSTS: Final = ("simulated host", "simulated older server")
+_HOSTS: Final = ("serveur VDI 2024", "serveur VDI 2021")
+_DRAWN_AS: Final = MappingProxyType({"tour de bureau": "simulated tower"})
 _WITHOUT: Final = MappingProxyType[str, HasAgent](
     {**dict.fromkeys(("tp-19", "tp-20", "adm-10", "pc-08"), "planned"), "bu-4": "none"}
 )
 """Rooms without an agent: four wait for one, and the library's last row of public terminals gets none."""
+
+
+def drawn_as(model: str) -> str:
+    """Return the name by which chance draws a model: called otherwise, it leaves the campus of a seed the same."""
+    return _DRAWN_AS.get(model, model)
 
 
 def university() -> Places:
@@ -115,7 +121,7 @@ def university() -> Places:
             "bat-e" if i <= 8 else "adm",
             TEACHING if i <= 8 else OFFICES,
             "desktop",
-            "simulated tower",
+            "tour de bureau",
             30,
             "measured" if i == 1 else "modelled",
         )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from thinwatt_collector.demo.campus import draws
 from thinwatt_collector.demo.campus.endpoints import Times
 from thinwatt_collector.demo.campus.parameters import Faults
+from thinwatt_collector.demo.campus.places import drawn_as
 from thinwatt_collector.models.devices import DeviceModel
 from thinwatt_collector.models.energy import SLOT_SECONDS
 
@@ -131,7 +132,7 @@ def by_components(
         spread: of what devices have for themselves [1].
     """
     keep = 1.0 - gone / SLOT_SECONDS
-    common = model.u_component * float(draws.normal(draws.keys(seed, [named], "components"))[0])
+    common = model.u_component * float(draws.normal(draws.keys(seed, [drawn_as(named)], "components"))[0])
     error = np.maximum(1.0 + common + spread * draws.normal(draws.keys(seed, names, "components")), 0.1)[:, None]
     on = said(MODELLED, drawn * error * keep, (times.active + times.idle) * keep, model.u_component)
     off = said(ASSUMED, times.off * model.states[0], times.off, model.u_load)

@@ -14,7 +14,7 @@ from thinwatt_collector.demo.campus.academic import Days, days
 from thinwatt_collector.demo.campus.endpoints import Times
 from thinwatt_collector.demo.campus.hosts import Activity
 from thinwatt_collector.demo.campus.parameters import HOUR, Parameters
-from thinwatt_collector.demo.campus.places import OFFICES, Places, Room, university
+from thinwatt_collector.demo.campus.places import OFFICES, Places, Room, drawn_as, university
 from thinwatt_collector.demo.campus.reports import Reports
 from thinwatt_collector.demo.campus.sessions import Seated, Spans, held, one_row
 from thinwatt_collector.models.devices import DeviceTable
@@ -129,7 +129,7 @@ class Campus:
             else (p.computers.model_spread, p.computers.spread)
         )
         stated = np.nan_to_num(self._table.of(room.kind, room.model).states)
-        common = np.exp(of_models * draws.normal(draws.keys(self.seed, [room.model], "watts"), np.arange(4)))
+        common = np.exp(of_models * draws.normal(draws.keys(self.seed, [drawn_as(room.model)], "watts"), np.arange(4)))
         off, _, idle, active = (stated * common).tolist()
         own = np.exp(of_devices * draws.normal(draws.keys(self.seed, names, "watts")))[:, None]
         wasted = np.zeros((len(names), 1))

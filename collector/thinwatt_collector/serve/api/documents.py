@@ -111,6 +111,11 @@ class Energy(BaseModel):
     view: str
     by: list[str]
     carbon: Carbon
+    apart_until: str | None = Field(
+        description="role public: since when endpoints are not told apart by model, basis and place yet, but are "
+        "`other` and `mixed`, as a day is until two hours after its end; null: all that is asked for is told apart",
+        json_schema_extra={"format": "date-time"},
+    )
     tariffs: list[Tariff] = Field(description="prices that the euros of all rows were made with")
     rows: list[EnergyRow]
     next: Next

@@ -193,6 +193,12 @@ class Accounts:
         """Return whether no bucket of a question but a month goes over a midnight of the site."""
         return asked.grain in ("slot", "hour") or asked.zone.key == self._zone
 
+    def apart_until(self, asked: Question, role: Role) -> int | None:
+        """Return since when [s] models, bases and places of endpoints are not told apart yet; None: they all are."""
+        if privacy.sees_all(role) or {*asked.by, *asked.where} <= {"class", "simulated"}:
+            return None
+        return self._published.apart_until(asked.begin, asked.end)
+
     def exact(
         self, reader: Reader, asked: Question, window: tuple[int, int], now: int, grain: Grain | None = None
     ) -> Rows:

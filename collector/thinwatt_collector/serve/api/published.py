@@ -145,6 +145,12 @@ class Published:
             rims = [_touching(shelf.dear, *rim) for rim in ((begin, first), (last, end)) if rim[0] < rim[1]]
             return together([_touching(shelf.whole, first, last), *rims, *open_ones])
 
+    def apart_until(self, begin: int, end: int) -> int | None:
+        """Return the first day [s] of a window that is told by class only so far; None: there is none."""
+        with self._turn:
+            at = (day for day in self._taken if day not in self._days and day < end)
+            return min((day for day in at if self._taken[day].until > begin), default=None)
+
     def _open(self, begin: int, end: int) -> list[Taken]:
         """Return what was read of the days that are not over."""
         at = [day for day in self._taken if day not in self._days and day < end]

@@ -223,11 +223,12 @@ class Endpoints:
         role, now = self.role(request), self.now()
         last = paging.behind(cursor, _key(asked, role), 1 + len(asked.by))
         found = await self._gate.ask(lambda reader: self._accounts.energy(reader, asked, role, now, view))
+        apart = self._accounts.apart_until(asked, role)
         chosen, after = answers.page(found.rows, asked.by, last, limit)
         columns = answers.energy_columns(found, asked)
         return _json(
             _about(asked)
-            | {"view": view, "by": list(asked.by)}
+            | {"view": view, "by": list(asked.by), "apart_until": apart and calendar.text(apart, asked.zone)}
             | {"carbon": answers.carbon(self._set.intensity, found.factors, view), "tariffs": prices.told(found.prices)}
             | {"rows": answers.records(columns, chosen), "next": after and paging.cursor(_key(asked, role), after)}
         )

@@ -29,18 +29,40 @@ export function interval(low, high, unit) {
   return element("p", { class: "muted" }, t("interval", { low: figure(low, unit), high: figure(high, unit) }));
 }
 
+// A figure in large; its unit is smaller, and may stand below where there is no room.
+export function big(x, unit, attributes = {}) {
+  const text = figure(x, unit);
+  if (x === null || x === undefined) return element("p", { class: "dim", ...attributes }, text);
+  const [, amount, name] = /^(.*?)[\s\u00a0\u202f]([^\d\s]+)$/u.exec(text) ?? [null, text, ""];
+  return element("p", { class: "big", ...attributes }, amount, ...(name ? [" ", element("span", { class: "unit" }, name)] : []));
+}
+
+// Names and figures in two columns: [name, figure, colour of a dot, attributes of the figure].
+export function pairs(lines) {
+  return element("dl", { class: "pairs" }, ...lines.map(([name, text, dot, attributes]) => element("div", {},
+    element("dt", dot ? { class: `dot ${dot}` } : {}, name), element("dd", attributes ?? {}, text))));
+}
+
+export function legend(entries) {
+  return element("ul", { class: "legend", "aria-hidden": "true" }, ...entries.map(([mark, text]) => element("li", {}, element("span", { class: `swatch ${mark}` }), text)));
+}
+
+// On a narrow screen each line becomes a card, its cells with their heads (style.css); the roles then stay by name.
 export function table(caption, heads, lines) {
-  const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
-  const body = lines.map((line) => element("tr", {}, ...line.map((text, n) => (n ? element("td", {}, text) : element("th", { scope: "row" }, text)))));
-  return element("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": caption },
-    element("table", {}, element("caption", { class: "unseen" }, caption), element("thead", {}, head), element("tbody", {}, ...body)));
+  const head = element("tr", { role: "row" }, ...heads.map((text) => element("th", { scope: "col", role: "columnheader" }, text)));
+  const body = lines.map((line) => element("tr", { role: "row" }, ...line.map((text, n) => (n
+    ? element("td", { role: "cell", "data-head": heads[n] }, text)
+    : element("th", { scope: "row", role: "rowheader" }, text)))));
+  const size = ["few", "some", "many"][(heads.length > 3) + (heads.length > 5)];
+  return element("div", { class: `scroll ${size}`, tabindex: "0", role: "group", "aria-label": caption },
+    element("table", { role: "table" }, element("caption", { class: "unseen" }, caption), element("thead", { role: "rowgroup" }, head), element("tbody", { role: "rowgroup" }, ...body)));
 }
 
 const charts = new Map();
 
-// A chart and, below it, its figures as a table; without the library only the table, open.
-export function chart(id, key, label, option, figures) {
-  const list = element("details", { class: "how", "data-key": `${key}-table` }, element("summary", {}, t("table")), figures);
+// A chart, its legend above and its figures as a table below it; without the library only the table, open.
+export function chart(id, label, option, above, figures) {
+  const list = element("details", { class: "how", "data-key": `${id}-table` }, element("summary", {}, t("table")), figures);
   const place = document.getElementById(id);
   if (!globalThis.echarts) {
     list.open = true;
@@ -49,7 +71,7 @@ export function chart(id, key, label, option, figures) {
   }
   let drawn = charts.get(id);
   if (!drawn) {
-    place.replaceChildren(element("div", { class: "chart", id: `${id}-chart` }), element("div", { id: `${id}-below` }));
+    place.replaceChildren(element("div", { id: `${id}-above` }), element("div", { class: "chart", id: `${id}-chart` }), element("div", { id: `${id}-below` }));
     drawn = globalThis.echarts.init(document.getElementById(`${id}-chart`), null, { renderer: "canvas" });
     charts.set(id, drawn);
     new ResizeObserver(() => drawn.resize()).observe(document.getElementById(`${id}-chart`));
@@ -58,6 +80,7 @@ export function chart(id, key, label, option, figures) {
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", label);
   drawn.setOption({ animation: false, ...option }, { notMerge: true });
+  fill(`${id}-above`, above);
   fill(`${id}-below`, list);
 }
 

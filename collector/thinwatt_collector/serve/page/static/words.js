@@ -58,8 +58,11 @@ export function signed(x) {
   return new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0, signDisplay: "exceptZero" }).format(x);
 }
 
+// In French the first of a month is "1er".
 export function moment(iso, options, zone) {
-  return new Intl.DateTimeFormat(language, { timeZone: zone, ...options }).format(new Date(iso));
+  const parts = new Intl.DateTimeFormat(language, { timeZone: zone, ...options }).formatToParts(new Date(iso));
+  const spelled = language === "fr" && parts.some(({ type, value }) => type === "month" && !/\d/.test(value));
+  return parts.map(({ type, value }) => (spelled && type === "day" && value === "1" ? "1er" : value)).join("");
 }
 
 // A figure with its unit, as one text that does not break: 12 300 kWh; W become kW or MW, kWh MWh where large.
