@@ -143,3 +143,10 @@ def test_status_for_people_and_for_programs(filled: Path, running: subprocess.Po
     done = command("status", config=filled)
     assert done.returncode == 1
     assert "no collector runs" in done.stderr
+
+
+def test_a_folder_that_is_not_there_is_named_and_not_the_collector(filled: Path) -> None:
+    done = command("export", str(filled.parent / "nowhere" / "day.csv"), "--begin", DAY, config=filled)
+    assert done.returncode != 0
+    assert f"the folder {filled.parent / 'nowhere'} is not there" in done.stderr
+    assert "nobody answers" not in done.stderr

@@ -102,9 +102,13 @@ def classes(
 
 
 def _few(row: Mapping[str, Any]) -> bool:
-    """Return whether a row is of fewer than five endpoints: everybody is told nothing of them, not even how many."""
-    most = max(row["expected"] or 0, row["with_agent"] or 0, row["devices"] or 0)
-    return row["class"] not in NOBODYS and most < K
+    """Return whether a row is of fewer than five endpoints: everybody is told nothing of them, not even how many.
+
+    What /metrics tells everybody of a class is told here too.
+    """
+    if row["class"] in NOBODYS or row["devices"] is not None or row["watts"] is not None:
+        return False
+    return max(row["expected"] or 0, row["with_agent"] or 0) < K
 
 
 def unknown(shown: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
