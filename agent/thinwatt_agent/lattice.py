@@ -18,19 +18,22 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import pairwise
 from typing import Final, Protocol
 
 from thinwatt_agent.counters import EnergyCounter, Instant, another_boot, elapsed
 
+DIES: Final = "dies"
+"""The way that takes all dies of a place."""
 NEAR_SECONDS: Final = 0.1
 NEAR_SHARE: Final = 1e-3
-"""Two dies show one register where they are closer than 0.1 s of full power, and than 0.1 %: they are read one after
-the other."""
+"""Two dies are alike where they are closer than 0.1 s of full power, and than 0.1 %: one is read after the other."""
 SURELY_APART: Final = 2
-"""So many readings in a row tell two dies apart: between the two reads of one, the agent may have been held up."""
 SURELY_ALIKE: Final = 3
-"""So many in a row make one register of dies that were two: two that pass each other are alike for a moment."""
+"""So many looks in a row make dies several, or one again."""
+
+
+Ways = Mapping[str, "tuple[Leaf | Node, ...]"]
 
 
 class Device(Protocol):
@@ -43,7 +46,7 @@ class Device(Protocol):
 class Look:
     """What a node had at a tick: joules, covered time [ns], and what those of its counters had that had news.
 
-    ``ways`` are those that had news, each with the counters that it was made of then.
+    ``ways`` are those that had news, each with the counters that it was made of then; ``told``: so had the node.
     """
 
     at: Instant
@@ -52,6 +55,7 @@ class Look:
     whole: int
     members: Mapping[Leaf | Node, float]
     ways: Mapping[str, frozenset[Leaf | Node]]
+    told: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +71,11 @@ class Reach:
 class Leaf:
     """One register: what it measures (``domain``), by which driver (lower ``rank`` first), its name for people.
 
-    ``at`` is the last tick at which it had news: it moved, or began.
+    ``at`` is the last tick at which it had news: it counted, or began. ``shown`` is the last number in it but 0 [J],
+    believed or not, and ``moved`` whether this tick brought it.
     """
 
-    __slots__ = ("_joules", "at", "counter", "device", "domain", "label", "max_gap", "rank")
+    __slots__ = ("_joules", "at", "counter", "device", "domain", "label", "max_gap", "moved", "rank", "shown")
 
     def __init__(
         self, label: str, domain: str, rank: int, counter: EnergyCounter, device: Device, max_gap: int
@@ -82,6 +87,8 @@ class Leaf:
         self.device = device
         self.max_gap = max_gap
         self.at: Instant | None = None
+        self.shown = 0.0
+        self.moved = False
         self._joules = -1.0
 
     @property
@@ -95,18 +102,16 @@ class Leaf:
         start = self.counter.start
         return (start[0], start[1] * self.counter.limits.unit) if start else None
 
-    @property
-    def shown(self) -> float:
-        """What the register showed at its last good reading [J]."""
-        last = self.counter.last
-        return last.value * self.counter.limits.unit if last else 0.0
-
     def reads(self, now: Instant) -> bool:
         """Whether this tick's reading is a good one."""
         return self.counter.last is not None and self.counter.last.at == now
 
     def update(self, now: Instant, tick: int) -> None:  # noqa: ARG002 - the form of a node
         """See whether it has news; its meter was read."""
+        point = self.counter.candidates[-1] if self.counter.candidates else self.counter.last
+        shown = point.value * self.counter.limits.unit if point and point.at == now else 0.0
+        self.moved = shown not in (0.0, self.shown)
+        self.shown = shown or self.shown
         began = self.counter.start is not None and self.counter.start[0] == now
         if self.reads(now) and (began or self.joules > self._joules):
             self.at, self._joules = now, self.joules
@@ -151,8 +156,8 @@ class Node:
         self.max_gap = max_gap
         self.largest = largest
         self.optional = optional
-        self.ways: dict[str, tuple[Leaf | Node, ...]] = {}
-        self.wholes: set[str] = set()
+        self.ways: Ways = {}
+        self.wholes: dict[str, tuple[Leaf | Node, ...]] = {}
         self.joules = 0.0
         self.covered = 0
         self.whole = 0
@@ -165,7 +170,7 @@ class Node:
 
     def begin(self, at: Instant) -> None:
         """Count from there: another process has counted up to then."""
-        self._looks = [Look(at, 0.0, 0, 0, {}, {})]
+        self._looks = [Look(at, 0.0, 0, 0, {}, {}, told=True)]
 
     def update(self, now: Instant, tick: int) -> None:
         """Take in what the counters below have after their readings of this tick."""
@@ -177,7 +182,7 @@ class Node:
             member.update(now, tick)
         reached: dict[str, Reach] = {}
         ways: dict[str, frozenset[Leaf | Node]] = {}
-        for name, way in self.ways.items():
+        for name, way in self._open(now).items():
             needed = self._needed(way, now)
             if all(member.at == now for member in needed):
                 ways[name] = frozenset(needed)
@@ -187,10 +192,14 @@ class Node:
         if reached:
             self._take(reached, now)
         news = {member: member.joules for member in self._members() if member.at == now}
-        look = Look(now, self.joules, self.covered, self.whole, news, ways)
+        look = Look(now, self.joules, self.covered, self.whole, news, ways, told=bool(reached))
         if ways and not reached and not self._awaits(ways):
             self._begin(look, now)
         self._looks.append(look)
+
+    def _open(self, now: Instant) -> Ways:  # noqa: ARG002 - Place needs it
+        """Return the ways that may count at this tick."""
+        return self.ways
 
     def _members(self) -> Iterator[Leaf | Node]:
         return (member for way in self.ways.values() for member in way)
@@ -202,17 +211,19 @@ class Node:
     def _reach(self, name: str, needed: tuple[Leaf | Node, ...], now: Instant) -> Reach | None:
         """Return what the node has by a way, from the last look at which all its counters had news and were unbroken.
 
-        It does not reach back beyond a look at which the way did without one of them.
+        Where the node had none itself, an earlier look has more. It does not reach back beyond a look at which the way
+        did without one of them.
         """
         starts = [member.start for member in needed]
+        found: Reach | None = None
         for back in reversed(self._looks):
             if name in back.ways and not back.ways[name].issuperset(needed):
-                return None
+                break
             since = elapsed(back.at, now)
             rise = 0.0
             for member, start in zip(needed, starts, strict=True):
                 if start is None or start[0].boottime > back.at.boottime:
-                    return None
+                    return found
                 if start[0].boottime == back.at.boottime:
                     rise += member.joules - start[1]
                 elif member in back.members:
@@ -222,8 +233,10 @@ class Node:
             else:
                 if since:
                     whole = back.whole + (since if name in self.wholes else 0)
-                    return Reach(back, back.joules + rise, back.covered + since, whole)
-        return None
+                    found = Reach(back, back.joules + rise, back.covered + since, whole)
+                    if back.told:
+                        break
+        return found
 
     def _take(self, reached: Mapping[str, Reach], now: Instant) -> None:
         self.chosen = max(reached, key=lambda name: self._worth(reached[name]))
@@ -267,7 +280,7 @@ class Node:
 
     def _first(self, now: Instant) -> str:
         """Return the way that shall count as far as one reading tells: the first that reads; a whole, not 0."""
-        for name, way in self.ways.items():
+        for name, way in self._open(now).items():
             leaves = [leaf for member in way for leaf in member.leaves()]
             reads = all(any(leaf.reads(now) for leaf in m.leaves()) for m in way)
             if reads and (name not in self.wholes or any(leaf.shown for leaf in leaves)):
@@ -275,73 +288,60 @@ class Node:
         return list(self.ways)[-1 if self.largest else 0]
 
 
-class Dies(Node):
-    """The dies of one socket: each has a register of its own, or some show the same one.
+class Place(Node):
+    """A socket, or its memory, whose dies may have registers beside or instead of its own.
 
-    Which it is shows in the readings: registers that are read one after the other and are alike are one. As long as
-    nothing tells, they are several, and all are needed. When it turns out otherwise, counting begins anew.
+    Some processors have a register in each die (Intel Cascade Lake-AP), on others every die shows the one register of
+    the socket (AMD Zen): all of them do, or none. Only readings tell which:
+
+    - One register can't show two numbers at a time, but for what is drawn between two reads. Dies that moved and are
+      apart, twice in a row, have their own (once may be an agent held up, or a torn read).
+    - Registers of their own may be alike by chance, once in thousands. Dies that are alike are taken for one, until
+      they are apart: too little, never too much. Taken for several before, they have to be alike for longer.
+
+    A die by itself is never more than its socket, so each is a way; their sum is one only while they are several. As
+    long as it can't be known, nothing counts, unless there is but one die to count. When it is known, counting goes on
+    from the last look at which all had news; a wrong answer is not taken back, it is amended from then on.
     """
 
-    def __init__(self, max_gap: int) -> None:
-        super().__init__(max_gap)
+    def __init__(self, max_gap: int, *, optional: bool = False) -> None:
+        super().__init__(max_gap, optional=optional)
         self.dies: dict[str, Node] = {}
-        self._runs: dict[tuple[str, str], int] = {}
-        self._alike: dict[tuple[str, str], bool] = {}
-        self._grouped = ""
+        self.one: bool | None = None
+        self._run = 0
+
+    @property
+    def by_dies(self) -> Ways:
+        """The ways by its dies: their sum, and each."""
+        return {DIES: tuple(self.dies.values())} | {n: (die,) for n, die in self.dies.items()} if self.dies else {}
 
     def update(self, now: Instant, tick: int) -> None:
-        """Judge which dies are one, then take in what they have."""
-        if self._tick == tick:
-            return
-        for die in self.dies.values():
-            die.update(now, tick)
-        for pair in combinations(self.dies, 2):
-            self._judge(pair, now)
-        groups: list[list[str]] = []
-        for name in self.dies:
-            one = next((g for g in groups if any(self._alike.get((other, name)) for other in g)), None)
-            if one is None:
-                groups.append([name])
-            else:
-                one.append(name)
-        self._group(groups)
+        """Judge whether its dies are one, then take in what they have."""
+        if self._tick != tick and self.dies:
+            for die in self.dies.values():
+                die.update(now, tick)
+            self._judge()
         super().update(now, tick)
 
-    def _judge(self, pair: tuple[str, str], now: Instant) -> None:
-        """Look at two dies; one that stands still tells nothing, but for the first look."""
-        a, b = (next(self.dies[name].leaves()) for name in pair)
-        if not a.reads(now) or not b.reads(now) or not a.shown or not b.shown:
+    def _open(self, now: Instant) -> Ways:
+        if not self.dies:
+            return self.ways
+        unknown = self.one is None and len(self._needed(self.ways[DIES], now)) > 1
+        shut = {DIES, *self.dies} if unknown else {DIES} if self.one else self.dies.keys()
+        return {name: way for name, way in self.ways.items() if name not in shut}
+
+    def _judge(self) -> None:
+        """Look at the dies that moved at this tick."""
+        moved = sorted(
+            (leaf.shown, leaf.counter.limits.max_power)
+            for leaf in (next((k for k in die.leaves() if k.moved), None) for die in self.dies.values())
+            if leaf
+        )
+        if len(moved) < 2:
             return
-        run = self._runs.get(pair, 0)
-        if run and (a.at != now or b.at != now):
-            return
-        run = max(run, 0) + 1 if _near(a, b) else min(run, 0) - 1
-        self._runs[pair] = run
-        if run >= (1 if pair not in self._alike else SURELY_ALIKE):
-            self._alike[pair] = True
-        elif run <= -SURELY_APART:
-            self._alike[pair] = False
-
-    def _group(self, groups: list[list[str]]) -> None:
-        """Take each group for one register."""
-        grouped = " ".join("=".join(group) for group in groups)
-        if grouped == self._grouped:
-            return
-        if self._grouped:
-            self._looks = []
-        self._grouped = grouped
-        self.ways = {"dies": tuple(self._one(group) for group in groups)}
-
-    def _one(self, group: list[str]) -> Node:
-        if len(group) == 1:
-            return self.dies[group[0]]
-        one = Node(self.max_gap)
-        if self._looks and not self.at:
-            one.begin(self._looks[0].at)  # where another process left off
-        one.ways = {name: (self.dies[name],) for name in group}
-        return one
-
-
-def _near(a: Leaf, b: Leaf) -> bool:
-    power = max(leaf.counter.limits.max_power for leaf in (a, b))
-    return abs(a.shown - b.shown) <= min(NEAR_SECONDS * power, NEAR_SHARE * max(a.shown, b.shown))
+        alike = any(b - a <= min(NEAR_SECONDS * power, NEAR_SHARE * b) for (a, _), (b, power) in pairwise(moved))
+        self._run = max(self._run, 0) + 1 if alike else min(self._run, 0) - 1
+        if self._run >= (SURELY_ALIKE if self.one is False else 1):
+            self.one = True
+        elif self._run <= -SURELY_APART:
+            self.one = False

@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from thinwatt_agent.counters import EnergyCounter, Instant
-from thinwatt_agent.lattice import Device, Dies, Leaf, Node
+from thinwatt_agent.lattice import Device, Leaf, Node, Place, Ways
 from thinwatt_agent.wire import Column
 
 COLUMNS: Final = (
@@ -48,7 +48,7 @@ class Totals:
         self._now: Instant | None = None
         self._leaves: list[Leaf] = []
         self._nodes: dict[str, Node] = {}
-        self._dies: dict[str, Dies] = {}
+        self._places: dict[str, Place] = {}
         self._root = Node(max_gap, largest=True)
 
     @property
@@ -70,34 +70,31 @@ class Totals:
         """Take in a register: its name for people, what it measures, its driver's rank among twins."""
         self._leaves.append(Leaf(label, domain, rank, counter, device, self._max_gap))
         if PSYS.fullmatch(domain):
-            self._root.ways[domain] = (self._register(domain),)
-            self._root.wholes.add(domain)
+            self._root.wholes[domain] = (self._register(domain),)
         elif found := SOCKET.fullmatch(domain):
-            self._socket(domain, found[1] + (found[3] or ""), die=bool(found[2]))
-        order = sorted(self._root.ways.items(), key=lambda way: way[0] == PACKAGES)
-        self._root.ways = dict(order)
+            self._socket(domain, found[1] + (found[3] or ""))
+        sockets = any(not name.endswith("/dram") for name in self._places)
+        packages = {PACKAGES: tuple(self._places.values())} if sockets else {}
+        self._root.ways = {**self._root.wholes, **packages}
+
+    def _socket(self, domain: str, name: str) -> None:
+        """Take in a register of a socket or a memory, ``name``: of the whole of it, or of a die."""
+        place = self._places.get(name) or self._begun(Place(self._max_gap, optional=name.endswith("/dram")))
+        self._places[name] = place
+        if domain != name:
+            place.dies[domain] = self._register(domain, optional=True)
+        place.ways = {**self._twins(name), **place.by_dies}
 
     def _register(self, domain: str, optional: bool = False) -> Node:
         """Return the node of all twins that measure a thing."""
         if domain not in self._nodes:
             self._nodes[domain] = self._begun(Node(self._max_gap, optional=optional))
-        node = self._nodes[domain]
-        twins = sorted((leaf for leaf in self._leaves if leaf.domain == domain), key=lambda leaf: leaf.rank)
-        dies = {name: way for name, way in node.ways.items() if name == "dies"}
-        node.ways = {f"{leaf.rank} {leaf.label}": (leaf,) for leaf in twins} | dies
-        return node
+        self._nodes[domain].ways = self._twins(domain)
+        return self._nodes[domain]
 
-    def _socket(self, domain: str, place: str, die: bool) -> None:
-        """Take in a socket or a memory, ``place``, or a die of it."""
-        node = self._register(place, optional=place.endswith("/dram"))
-        if die:
-            if place not in self._dies:
-                self._dies[place] = self._begun(Dies(self._max_gap))
-            self._dies[place].dies[domain] = self._register(domain, optional=True)
-            node.ways["dies"] = (self._dies[place],)
-        places = [name for name in self._nodes if (found := SOCKET.fullmatch(name)) and not found[2]]
-        if not all(name.endswith("/dram") for name in places):
-            self._root.ways[PACKAGES] = tuple(self._nodes[name] for name in places)
+    def _twins(self, domain: str) -> Ways:
+        twins = sorted((leaf for leaf in self._leaves if leaf.domain == domain), key=lambda leaf: leaf.rank)
+        return {f"{leaf.rank} {leaf.label}": (leaf,) for leaf in twins}
 
     def _begun(self, node: AnyNode) -> AnyNode:
         """Return a new node, at the first tick one that goes on from another process's."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import combinations, pairwise
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 
 from tests.agent.machines import STEP, Machine, Register, machines, play
 from tests.agent.recording import at
@@ -63,7 +63,6 @@ def sufficient(machine: Machine, first: int, last: int) -> bool:
     return all(any(fine(way, first, last) for way in of) for of in ways.values())
 
 
-@settings(derandomize=True)  # mirrored dies: one machine in thousands, not mended yet
 @given(machines())
 def test_no_joule_counts_twice_and_what_is_counted_stays(machine: Machine) -> None:
     found = totals(machine)
@@ -75,7 +74,6 @@ def test_no_joule_counts_twice_and_what_is_counted_stays(machine: Machine) -> No
         assert all(b >= a for a, b in zip(before, after, strict=True))
 
 
-@settings(derandomize=True)  # mirrored dies: one machine in thousands, not mended yet
 @given(machines())
 def test_where_enough_is_readable_the_total_has_all_of_it(machine: Machine) -> None:
     found = totals(machine)
@@ -91,7 +89,6 @@ def test_where_enough_is_readable_the_total_has_all_of_it(machine: Machine) -> N
         assert found[last][1] - found[first][1] >= STEP * (last - first) - 1e-6
 
 
-@settings(derandomize=True)  # mirrored dies: one machine in thousands, not mended yet
 @given(machines())
 def test_what_nobody_saw_is_not_covered(machine: Machine) -> None:
     """An interval counts as covered only if every socket has a good reading not long before it and not long after."""
