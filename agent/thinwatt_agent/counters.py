@@ -11,7 +11,8 @@ A reading of a register has one of five outcomes (METHOD §1):
 ``failed``   no number, a number out of range, or one that the next good reading gives the lie (a torn read): the
              sample is missing, the state is kept, and the next good reading covers both intervals.
 ``gap``      longer than ``max_gap``, or long enough to hold a whole turn of the register: the energy is unknown but
-             for a lower bound, nothing is counted.
+             for a lower bound, nothing is counted. If the register shows the same number as before, it may stand still
+             and show later what it missed: that first rise belongs to the gap too.
 
 What one reading cannot decide, a later one does. A fall that is no clear wrap, and a rise that no machine makes, are
 held back as *candidates*. If the next good reading goes on from the candidate, that was a restart (or the wrap it might
@@ -148,7 +149,7 @@ class EnergyCounter:
     """Joules and covered seconds since tick 0 of a register, from its readings.
 
     ``start`` is where its last unbroken run began, the instant and the counts then: all time from there to ``last`` is
-    counted.
+    counted. There is none while it stands still after a gap.
     """
 
     __slots__ = ("another", "candidates", "counts", "covered", "events", "last", "limits", "start")
@@ -217,6 +218,8 @@ class EnergyCounter:
         if how == "odd" or (how == "wrap" and torn(last, point, self.limits)):
             self.candidates.append(point)
             return
+        if self.start is None and counts and how in ("advance", "wrap"):
+            how = "gap"
         if how == "gap":
             self.events.append(Event("gap", point.at, counts * self.limits.unit))
         elif how == "restart":
@@ -224,6 +227,8 @@ class EnergyCounter:
         else:
             self._count(how, counts, last, point)
         self._go_on(point, unbroken=how not in ("gap", "restart"))
+        if how == "gap" and point.value == last.value:
+            self.start = None
 
     def _go_on(self, point: Point, unbroken: bool) -> None:
         self.last, self.another = point, False
@@ -264,11 +269,12 @@ class EnergyCounter:
         first, *others = self.candidates
         self.candidates = []
         how, counts = self._after(last, first)
-        if how == "wrap":
-            self._count(how, counts, last, first)
+        wrapped = how == "wrap" and self.start is not None
+        if wrapped:
+            self._count("wrap", counts, last, first)
         else:
             self.events.append(Event("restart", first.at))
-        self._go_on(first, unbroken=how == "wrap")
+        self._go_on(first, unbroken=wrapped)
         for point in others:
             self._take(self.last or first, point)
 
