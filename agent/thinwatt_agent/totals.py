@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from thinwatt_agent.counters import EnergyCounter, Instant
-from thinwatt_agent.lattice import Device, Leaf, Node, Place, Ways
+from thinwatt_agent.lattice import Device, Leaf, Node, Place, Total, Ways
 from thinwatt_agent.wire import Column
 
 COLUMNS: Final = (
@@ -30,8 +30,6 @@ COLUMNS: Final = (
     Column("rapl", "platform", "counter", "s", "total"),
 )
 """``total`` is False: it is the sum of the parts, not one of them."""
-
-AnyNode = TypeVar("AnyNode", bound=Node)
 
 PSYS: Final = re.compile(r"psys(-\d+)?")
 SOCKET: Final = re.compile(r"(package-\d+)(-die-\d+)?(/dram)?")
@@ -43,13 +41,12 @@ class Totals:
 
     def __init__(self, max_gap: int) -> None:
         self._max_gap = max_gap
-        self._handed: Instant | None = None
         self._tick = 0
         self._now: Instant | None = None
         self._leaves: list[Leaf] = []
         self._nodes: dict[str, Node] = {}
         self._places: dict[str, Place] = {}
-        self._root = Node(max_gap, largest=True)
+        self._root = Total(max_gap)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -79,7 +76,7 @@ class Totals:
 
     def _socket(self, domain: str, name: str) -> None:
         """Take in a register of a socket or a memory, ``name``: of the whole of it, or of a die."""
-        place = self._places.get(name) or self._begun(Place(self._max_gap, optional=name.endswith("/dram")))
+        place = self._places.get(name) or Place(self._max_gap, optional=name.endswith("/dram"))
         self._places[name] = place
         if domain != name:
             place.dies[domain] = self._register(domain, optional=True)
@@ -88,7 +85,7 @@ class Totals:
     def _register(self, domain: str, optional: bool = False) -> Node:
         """Return the node of all twins that measure a thing."""
         if domain not in self._nodes:
-            self._nodes[domain] = self._begun(Node(self._max_gap, optional=optional))
+            self._nodes[domain] = Node(self._max_gap, optional=optional)
         self._nodes[domain].ways = self._twins(domain)
         return self._nodes[domain]
 
@@ -96,18 +93,11 @@ class Totals:
         twins = sorted((leaf for leaf in self._leaves if leaf.domain == domain), key=lambda leaf: leaf.rank)
         return {f"{leaf.rank} {leaf.label}": (leaf,) for leaf in twins}
 
-    def _begun(self, node: AnyNode) -> AnyNode:
-        """Return a new node, at the first tick one that goes on from another process's."""
-        if self._handed:
-            node.begin(self._handed)
-        return node
-
     def update(self, now: Instant) -> None:
         """Take in the readings of a tick."""
         self._now = now
         self._tick += 1
         self._root.update(now, self._tick)
-        self._handed = None
 
     def settle(self) -> None:
         """Take in what only the end of a recording decided."""
@@ -133,8 +123,7 @@ class Totals:
     def restore(self, state: Any, now: Instant) -> None:
         """Count from where another process of this boot left off, as :meth:`state` says; None: nobody knows where."""
         if state is not None:
-            self._handed = replace(now, boottime=int(state))
-            self._root.begin(self._handed)
+            self._root.begin(replace(now, boottime=int(state)))
 
 
 def _role(leaf: Leaf, counting: list[Leaf], still: set[Leaf]) -> str:

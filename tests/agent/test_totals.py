@@ -109,7 +109,7 @@ def test_what_nobody_saw_is_not_covered(machine: Machine) -> None:
     """An interval is covered only if every socket that is there has good readings not long before and after it."""
     covered = totals(machine)[-1][1]
     seen = [
-        all(any(bridged(r, tick) for r in of) for of in places_there(machine, tick) or [machine.registers])
+        all(any(bridged(r, tick) for r in of) for of in places_there(machine, tick) or [list(machine.registers)])
         or any(bridged(r, tick) for r in machine.registers if r.part == "psys")
         for tick in range(1, machine.ticks)
     ]
