@@ -98,7 +98,8 @@ class Leaf:
         """See whether it has news; its meter was read."""
         counter, at = self.counter, now.boottime
         point = counter.candidates[-1] if counter.candidates else counter.last
-        self.moved = bool(point and point is not self._point and point.moved and point.value)
+        new = point and point.at == now and point is not self._point
+        self.moved = bool(new and point and point.moved and point.value)
         self._point = point
         if counter.start is not self._start:
             self._start = counter.start
@@ -304,13 +305,15 @@ class Place(Node):
     the socket (AMD Zen): all of them do, or none. Only readings tell which:
 
     - One register can't show two numbers at a time, but for what is drawn between two reads. Dies that moved and are
-      apart, twice in a row, have their own (once may be an agent held up, or a torn read).
-    - Registers of their own may be alike by chance, once in thousands. Dies that are alike are taken for one, until
-      they are apart: too little, never too much. Taken for several before, they have to be alike for longer.
+      apart, twice in a row, have their own; once may be an agent held up, or a torn read.
+    - Registers of their own may be alike by chance, once in thousands. Dies that are alike are taken for one until they
+      are apart. Taken for several before, they have to be alike for longer.
 
-    A die by itself is never more than its socket, so each is a way; their sum is one only while they are several. As
-    long as it can't be known, nothing counts, unless there is but one die to count. When it is known, counting goes on
-    from the last look at which all had news; a wrong answer is not taken back, it is amended from then on.
+    A die by itself is never more than its socket, so each is a way unless they are several; their sum is one only while
+    they are. As long as it can't be known nothing counts, unless there is but one die to count. When it is known, or
+    turns out otherwise, spans say what was drawn since, as far back as ``max_gap``; nothing is taken back. So too much
+    counts only where one register read twice differed twice in a row: the socket's energy again for each further die,
+    from ``max_gap`` before until they have been alike for three looks.
     """
 
     def __init__(self, max_gap: int, *, optional: bool = False) -> None:

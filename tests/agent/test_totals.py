@@ -7,11 +7,54 @@ from collections.abc import Iterable
 from itertools import combinations, pairwise
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 
-from tests.agent.machines import STEP, Machine, Register, machines, play
+from tests.agent.machines import FINE, STEP, Machine, Register, machines, play
 from tests.agent.recording import at
 from thinwatt_agent.loop import Sampler, SamplerOptions
+
+F, U, Z, S, A, H = FINE, "unreadable", "zero", "frozen", "away", "halted"
+ALL_FINE = (F,) * 9
+
+
+def made(watts: dict[str, int], shown: dict[str, tuple[str, ...]], psys: bool = False, live: bool = False) -> Machine:
+    """A machine that fuzzing found: parts with their power, and what the registers of the first of them do."""
+    registers = [
+        Register((name,), next(iter(watts)), "amd" if name.startswith("E") else "intel-rapl", states, 70 * 10**9)
+        for name, states in shown.items()
+    ]
+    powers = {part: (w,) * 8 for part, w in watts.items()}
+    registers += [Register((part,), part, "intel-rapl", ALL_FINE, 70 * 10**9) for part in list(watts)[1:]]
+    if psys:
+        powers["psys"] = (1 + sum(watts.values()),) * 8
+        registers.append(Register(("psys",), "psys", "intel-rapl", ALL_FINE, 70 * 10**9))
+    tops = {(r.door, r.path[0]) for r in registers if r.door != "amd"}
+    dies = {"package-0": ("package-0",)} if any("-die-" in name for name in shown) else {}
+    return Machine(tuple(registers), powers, (tuple(range(len(tops))),) * 9, dies, live)
+
+
+STALE_AFTER_A_GAP = made({"package-0": 1}, {"package-0": (F, U, U, U, S, F, F, F, F), "Esocket0": ALL_FINE})
+STALE_DIE = made(
+    {"package-0": 1},
+    {"package-0-die-0": (Z, F, U, U, U, S, F, F, F), "package-0-die-1": ALL_FINE},
+    live=True,
+)
+DIE_THAT_CATCHES_UP = made(
+    {"package-0": 1},
+    {
+        "package-0-die-0": (U, F, U, U, F, F, F, F, F),
+        "package-0-die-1": (U, U, F, F, F, F, F, F, F),
+        "package-0-die-2": (U, U, F, F, F, F, F, F, F),
+    },
+    psys=True,
+)
+HALTED_BESIDE_PSYS = made(
+    {"package-0": 1, "package-1": 1},
+    {"package-0": (U, U, H, H, H, F, F, F, F), "Esocket0": (U, F, F, F, F, U, F, F, F)},
+    psys=True,
+)
+HALTED_TWIN = made({"package-0": 1}, {"package-0": (U, *ALL_FINE[1:]), "Esocket0": (H, H, H, F, F, F, F, F, F)})
+LATE_SOCKET = made({"package-0": 1, "package-1": 1}, {"package-0": (A, A, F, F, F, F, F, F, F)})
 
 ONLY = {name: {"enabled": False} for name in ("load", "sessions", "battery", "textfile")}
 MOST_BRIDGED = 3
@@ -78,6 +121,10 @@ def sufficient(machine: Machine, first: int, last: int) -> bool:
     return all(any(fine(way, first, last) for way in of) for of in ways.values())
 
 
+@example(STALE_AFTER_A_GAP)
+@example(STALE_DIE)
+@example(DIE_THAT_CATCHES_UP)
+@example(HALTED_BESIDE_PSYS)
 @given(machines())
 def test_no_joule_counts_twice_and_what_is_counted_stays(machine: Machine) -> None:
     found = totals(machine)
@@ -89,6 +136,7 @@ def test_no_joule_counts_twice_and_what_is_counted_stays(machine: Machine) -> No
         assert all(b >= a for a, b in zip(before, after, strict=True))
 
 
+@example(HALTED_TWIN)
 @given(machines())
 def test_where_enough_is_readable_the_total_has_all_of_it(machine: Machine) -> None:
     found = totals(machine)
@@ -104,6 +152,7 @@ def test_where_enough_is_readable_the_total_has_all_of_it(machine: Machine) -> N
         assert found[last][1] - found[first][1] >= STEP * (last - first) - 1e-6
 
 
+@example(LATE_SOCKET)
 @given(machines())
 def test_what_nobody_saw_is_not_covered(machine: Machine) -> None:
     """An interval is covered only if every socket that is there has good readings not long before and after it."""
