@@ -12,7 +12,18 @@ import subprocess
 import sys
 from typing import Final
 
-NAMES: Final = ("exposition", "calibration", "steps", "query", "history", "ingest", "connections", "soak", "agent")
+NAMES: Final = (
+    "exposition",
+    "calibration",
+    "steps",
+    "estimate",
+    "query",
+    "history",
+    "ingest",
+    "connections",
+    "soak",
+    "agent",
+)
 """From the shortest to the longest."""
 
 

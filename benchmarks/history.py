@@ -48,7 +48,7 @@ def main() -> None:
     figures = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ledger.duckdb"
-        expected = _write(path, devices, hours=chosen.hours)
+        expected = write(path, devices, hours=chosen.hours)
         ledger = DuckDBLedger(path)
         connection = ledger._connection.cursor()  # noqa: SLF001 - a reader beside the ledger, under its own settings
         for grain, by in QUESTIONS:
@@ -73,7 +73,7 @@ def main() -> None:
     report("history", figures, notes)
 
 
-def _write(path: Path, devices: int, *, hours: bool) -> float:
+def write(path: Path, devices: int, *, hours: bool) -> float:
     """Write days, and hours if wanted, as compaction leaves them: day behind day, by device; return their sum [J]."""
     DuckDBLedger(path).close()
     random, total = np.random.default_rng(1), 0.0

@@ -51,7 +51,8 @@ LABELS: Final = MappingProxyType(
     {
         "class": "host, thin_client, desktop, laptop, monitor, virtual_machine (its energy is in its host's, so it has "
         "none of its own) or what the agent's configuration says",
-        "basis": "measured (a meter of the whole device), modelled (component counters), assumed (defaults)",
+        "basis": "measured (a meter of the whole device), modelled (component counters), assumed (defaults); of "
+        "endpoints that are not shown one by one also mixed: bases that are not told apart",
         "device": "name in the allow-list, with `/device` behind it for what a gateway reports for",
         "source": "what the reading comes from: rapl, hwmon, battery, textfile …",
         "part": "one meter of a source; of a host's energy: idle and dynamic of each pool, and of no pool idle "
@@ -93,7 +94,7 @@ CATALOGUE: Final = _catalogue(
             "Energy of all devices of a class, booked in the ledger; stays when devices leave. That of a virtual "
             "machine is in its host's.",
             ("class", "basis", "simulated"),
-            "classes × 3 × 2",
+            "classes × 4 × 2",
         ),
         Metric(
             "thinwatt_carbon_grams_total",
@@ -356,9 +357,11 @@ def page(out: TextIO) -> None:
         "A counter stands at 0 from the moment at which a machine says what it is, before its first rows: a counter\n"
         "that appears has not risen, so `increase()` would not see what it appears with. Not so of a backlog that\n"
         "comes with the first words, and of the CPU time of agents, who count from their own start.\n\n"
-        "Where `per_device` is not `all`, figures of a class of endpoints stand still until five of its devices have\n"
-        "booked something, then move together, so that no difference between two scrapes is one person's\n"
-        "([why](decisions/endpoints-move-together.md)). What is held back, and why, stands on `/readyz`. A class\n"
+        "Where `per_device` is not `all`, counters of a class of endpoints are sums of what [the API](api.md) shows\n"
+        "to everybody: half an hour late, in steps of a quarter of an hour or longer, gaps within the quarters in\n"
+        "which a device was heard ([why](decisions/one-publication.md)). Power and numbers stand still until five of\n"
+        "its devices have booked something, then move together ([why](decisions/endpoints-move-together.md)). So no\n"
+        "difference is one person's. What is held back, and why, stands on `/readyz`. A class\n"
         "named `virtual_machine` has devices and no energy: that is in\n"
         "[its host's](decisions/virtual-machines-draw-nothing.md).\n"
     )

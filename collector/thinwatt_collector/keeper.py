@@ -20,7 +20,8 @@ from thinwatt_collector.serve.api.published import Published
 log = logging.getLogger(__name__)
 
 EVERY: Final = 60.0
-"""What has settled is read this often [s]."""
+"""It is looked this often whether something has settled [s]."""
+SLOT: Final = 900
 
 
 class Keeper:
@@ -36,6 +37,7 @@ class Keeper:
         self._books, self._published, self._intensity = books, published, intensity
         self._counters: Counters | None = None
         self._said: list[str] = []
+        self._done = 0
         self._reader: Reader | None = None
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -69,7 +71,9 @@ class Keeper:
             self._stop.wait(EVERY)
 
     def turn(self, now: int) -> None:
-        """Read what has settled by now, UTC [s]."""
+        """Read what has settled by now, UTC [s]; slots settle, and days are closed, on slots."""
+        if now // SLOT == self._done:
+            return
         try:
             reader = self._books.reader()
             try:
@@ -78,6 +82,7 @@ class Keeper:
                 if not self._stop.is_set():
                     self._published.bring_all(reading(reader), reader.first(), now)
                     self._counters = self._published.counters(self._intensity)
+                    self._done = now // SLOT
             finally:
                 with self._lock:
                     self._reader = None

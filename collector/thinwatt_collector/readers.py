@@ -26,6 +26,9 @@ from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.rows import Rows, summed, texts
 from thinwatt_collector.step import Step
 
+FIRST: Final = """SELECT min(slot) FROM (SELECT min(slot) AS slot FROM open_slot
+    UNION ALL SELECT min(slot) FROM sealed_slot UNION ALL SELECT min(hour) * 4 FROM hour_slot) AS firsts"""
+"""Kept slots are the parts of hours: theirs, the largest table, need not be looked at."""
 MOVED: Final = "→"
 """Begins the label of a device that moves within a window."""
 QUESTIONS: Final = 64
@@ -47,7 +50,7 @@ class LedgerReader:
 
     def first(self) -> int | None:
         """Return the beginning of the oldest slot with energy, UTC [s]."""
-        (found,) = self._execute("SELECT min(slot) FROM energy", []).fetchall()[0]
+        (found,) = self._execute(FIRST, []).fetchall()[0]
         return None if found is None else int(found) * 900
 
     def census(self) -> Census:
@@ -88,6 +91,19 @@ class LedgerReader:
         stood = rows.dims[PLACE].copy()
         stood[moving] = texts(places.key_at(text.removeprefix(MOVED), time) for text, time in told)
         return summed(replace(rows, dims={**rows.dims, PLACE: stood}), tuple(by), apart=True)
+
+    def labelled(
+        self,
+        limits: Sequence[int],
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str]],
+        labels: Mapping[str, str],
+    ) -> Rows:
+        """Return booked energy between limits by ``by``, devices put together by their labels."""
+        known = self._execute("SELECT id, name FROM device", []).fetchall()
+        groups = [(number, labels[name]) for number, name in known if name in labels]
+        told = {PLACE: ([number for number, _ in groups], [label for _, label in groups])}
+        return self._rows(limits[0], limits[-1], "month", "UTC", by, where, told, limits[1:-1])
 
     def _rows(
         self,

@@ -1,18 +1,19 @@
-"""From the days of a year that the ledger knows to what a device draws in a year, and how far to believe it. Pure.
+"""From the weeks of a year that the ledger knows to what a device draws in a year, and how far to believe it. Pure.
 
 The weeks of an academic year are not alike: a month of holidays says little of a month of teaching. So devices are
-compared with others of their class *on the same days*: the power of a group on a day is its own level times the day's,
+compared with others of their class *in the same weeks*: the power of a group in a week is its own level times the
+week's,
 
-    P(group, day) = level(group) · season(day)         season: of the class, 1 in the mean of the days that it knows
+    P(group, week) = level(group) · season(week)     season: of the class, 1 in the mean of the weeks that it knows
 
-fitted as in an analysis of a two-way table (the energies of each group, and of each day, come out as they are). What a
-group says of a year is its level. It was seen on some of the year's days only, and so was its class: both parts that
+fitted as in an analysis of a two-way table (the energies of each group, and of each week, come out as they are). What a
+group says of a year is its level. It was seen in some of the year's weeks only, and so was its class: both parts that
 are missing are told, and what they make doubtful is for ``campus`` to say.
 
-*Covered days.* A day counts when the energy of half of it is known; below :data:`ENOUGH` days nothing is said at all.
-A machine that speaks for itself is silent when it is off: between its first day and its last, the time that nobody
-covers is time off. A machine that another speaks for, or a host, is not: there silence is a gap, and not extrapolated
-within the day.
+*Covered weeks.* A week counts when half a week of some device's time is known; below :data:`ENOUGH` nothing is said.
+A machine that speaks for itself is silent when it is off: between its first week and its last, the time that nobody
+covers is time off. A machine that another speaks for, or a host, is not: there silence is a gap, and a group of which
+gaps are the larger part says nothing.
 
 References:
     Deming and Stephan 1940, On a least squares adjustment of a sampled frequency table when the expected marginal
@@ -33,17 +34,15 @@ from numpy.typing import NDArray
 from thinwatt_collector.models.devices import model_of
 from thinwatt_collector.units import Joules, Ratio, Seconds, Watts
 
-DAYS: Final = 364
-"""A year's weeks, whole: each weekday as often as any other."""
-ENOUGH: Final = 28
-"""Covered days that a group needs before it says a year."""
+WEEKS: Final = 52
+"""Of a year: whole, so that each weekday is in it as often as any other."""
+ENOUGH: Final = 4
+"""Covered weeks that a group needs before it says a year."""
 ROUNDS: Final = 50
-DAY: Final = timedelta(days=1).total_seconds()
+WEEK: Final = timedelta(weeks=1).total_seconds()
 YEAR: Final = timedelta(days=365).total_seconds()
 """8,760 h [s]."""
 Floats = NDArray[np.float64]
-
-
 ANY: Final = "*"
 
 
@@ -58,13 +57,13 @@ class Where(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Days:
-    """Days of a group; columns of shape (364,), the newest day last.
+class Weeks:
+    """Weeks of a group; columns of shape (52,), the newest week last.
 
     Attributes:
         joules: energy [J].
         covered: time with known energy, added up over devices [s].
-        devices: how many were heard, or at least so many [1].
+        devices: how many were heard in it, or at least so many [1].
         by_basis: energy by basis and its bias (the part that does not shrink with the number of devices) [J].
     """
 
@@ -82,7 +81,7 @@ class Reading:
         where: whose; :data:`ANY` is of all that no closer reading is of.
         devices: how many tell it [1].
         energy: of one of them in 8,760 h, without its room's PUE [J].
-        unseen: part of the year that no group of the class was seen, of those seen on enough of the same days [1].
+        unseen: part of the year that no group of the class was seen, of those seen in enough of the same weeks [1].
         own_unseen: part of it that this one was not [1].
         doubt: relative standard deviation that those of a model have in common: the ledger's own, of what is not
             metered [1].
@@ -98,11 +97,11 @@ class Reading:
     basis: tuple[float, float] = (1.0, 0.0)
 
 
-def readings(groups: dict[Where, Days], silent_when_off: Collection[Where]) -> list[Reading]:
-    """Return what a year's days say, of the groups that have enough of them.
+def readings(groups: dict[Where, Weeks], silent_when_off: Collection[Where]) -> list[Reading]:
+    """Return what a year's weeks say, of the groups that have enough of them.
 
     Args:
-        groups: no device in two of them on one day.
+        groups: no device in two of them in one week.
         silent_when_off: those whose devices speak for themselves.
     """
     found: list[Reading] = []
@@ -114,7 +113,7 @@ def readings(groups: dict[Where, Days], silent_when_off: Collection[Where]) -> l
 
 
 def _of_class(
-    where: Sequence[Where], days: Sequence[Days], known: Sequence[tuple[Joules, Seconds]]
+    where: Sequence[Where], weeks: Sequence[Weeks], known: Sequence[tuple[Joules, Seconds]]
 ) -> Iterator[Reading]:
     level = levels(np.array([joules for joules, _ in known]), np.array([seconds for _, seconds in known]))
     there_on = np.array([seconds > 0 for _, seconds in known], np.int64)
@@ -122,7 +121,7 @@ def _of_class(
     # What another saw says something of those that it can be compared with.
     together = there_on @ there_on.T >= ENOUGH
     reach = np.max(np.where(together, np.array(seen)[None, :], 0), axis=1).tolist()
-    for i, of in enumerate(days):
+    for i, of in enumerate(weeks):
         if seen[i] >= ENOUGH:
             there = np.where(known[i][1] > 0, of.devices if where[i].kind == "host" else _company(of.devices), 0.0)
             total = sum(joules for joules, _ in of.by_basis.values()) or 1.0
@@ -130,41 +129,43 @@ def _of_class(
                 where=where[i],
                 devices=float(np.sort(there)[-ENOUGH]),
                 energy=float(level[i]) * YEAR,
-                unseen=1.0 - reach[i] / DAYS,
-                own_unseen=1.0 - seen[i] / DAYS,
+                unseen=1.0 - reach[i] / WEEKS,
+                own_unseen=1.0 - seen[i] / WEEKS,
                 doubt=sum(bias for basis, (_, bias) in of.by_basis.items() if basis != "measured") / total,
                 basis=(_part(of, "measured", total), _part(of, "modelled", total)),
             )
 
 
-def _part(of: Days, basis: str, total: float) -> float:
+def _part(of: Weeks, basis: str, total: float) -> float:
     return of.by_basis.get(basis, (0.0, 0.0))[0] / total
 
 
 def _company(devices: Floats) -> Floats:
-    """Return how many devices there were each day: as many were heard before or on it, and on it or after."""
+    """Return how many devices there were each week: as many were heard until its end, and from its beginning on."""
     before = np.maximum.accumulate(devices)
     after = np.maximum.accumulate(devices[::-1])[::-1]
     found: Floats = np.minimum(before, after)
     return found
 
 
-def _exposed(where: Where, days: Days, silent: bool) -> tuple[Joules, Seconds]:
-    """Return energy and the time that it is of, added up over devices; 0 on days that say nothing."""
+def _exposed(where: Where, weeks: Weeks, silent: bool) -> tuple[Joules, Seconds]:
+    """Return energy and the time that it is of, added up over devices; 0 in weeks that say nothing."""
     if silent:
-        there = _company(days.devices) * DAY
+        there = _company(weeks.devices) * WEEK
         off = model_of(where.kind, where.model).states[0]
-        rest = np.maximum(there - days.covered, 0.0)
-        return np.where(there > 0, days.joules + rest * np.nan_to_num(off), 0.0), np.maximum(there, days.covered)
-    half = days.covered >= 0.5 * DAY * np.maximum(days.devices, 1.0)
-    return np.where(half, days.joules, 0.0), np.where(half, days.covered, 0.0)
+        rest = np.maximum(there - weeks.covered, 0.0)
+        return np.where(there > 0, weeks.joules + rest * np.nan_to_num(off), 0.0), np.maximum(there, weeks.covered)
+    # Of devices that are known for less of their time than they are not, what is not known may be another thing.
+    known = weeks.covered.sum() >= 0.5 * WEEK * weeks.devices.sum()
+    counts = known & (weeks.covered >= 0.5 * WEEK)
+    return np.where(counts, weeks.joules, 0.0), np.where(counts, weeks.covered, 0.0)
 
 
 def levels(joules: Joules, seconds: Seconds) -> Watts:
-    """Return the power of each group over a year of the days that any of them knows.
+    """Return the power of each group over a year of the weeks that any of them knows.
 
     Args:
-        joules: by group and day, shape (n, d) [J].
+        joules: by group and week, shape (n, w) [J].
         seconds: that they are of, 0 where nothing is known, likewise [s].
 
     One room was there all year; another came in the holidays, and draws half as much as the first did then:

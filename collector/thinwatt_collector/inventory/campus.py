@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from math import hypot, nan
@@ -20,7 +20,7 @@ from thinwatt_collector.inventory.profiles import Profile, profile, times
 from thinwatt_collector.inventory.tables import Inventory, Record
 from thinwatt_collector.models.devices import CLASSES
 from thinwatt_collector.models.energy import SLOT_SECONDS
-from thinwatt_collector.models.estimate import Cells, Estimate, Numbers, Readings, interval
+from thinwatt_collector.models.estimate import Cells, Estimate, Numbers, Readings, Sparse, interval
 from thinwatt_collector.units import Ratio, scale
 
 KWH: Final = scale("kWh", "J")
@@ -284,10 +284,10 @@ class Fleet:
     def groups(self, sort: Sort) -> list[Group]:
         """Return the estimate by group, in the order of their names."""
         at = _members(sort(self.cells))
-        chosen = np.zeros((len(at), len(self.cells)))
-        for row, which in enumerate(at.values()):
-            chosen[row, which] = 1.0
-        spread = self._found.deviations(chosen).tolist()
+        number = np.full(len(self.cells), -1, np.int64)
+        for n, which in enumerate(at.values()):
+            number[which] = n
+        spread = self._found.deviations(number, len(at)).tolist()
         rows = []
         for (name, which), deviation in zip(at.items(), spread, strict=True):
             mine = [self.cells[g] for g in which]
@@ -327,7 +327,12 @@ class Fleet:
         width = total.high - total.low
         narrower = self._found.removed(asked).tolist()
         found = [Advice(*row, less, less / width if width else 0.0) for row, less in zip(rows, narrower, strict=True)]
-        return sorted(found, key=lambda a: (-a.narrower, a.name))
+        return ranked(found)
+
+
+def ranked(found: Iterable[Advice]) -> list[Advice]:
+    """Return advice in its order: what narrows the interval most first; of what does alike, by name."""
+    return sorted(found, key=lambda a: (-float(f"{a.narrower:.9g}"), a.name))
 
 
 def _where(d: Device, places: Sequence[Record]) -> Where:
@@ -351,11 +356,9 @@ def _members(names: Sequence[Named | None]) -> dict[Named, list[int]]:
     return found
 
 
-def _matrix(rows: list[dict[str, float]]) -> Ratio:
+def _matrix(rows: Sequence[Mapping[str, float]]) -> Sparse:
     """Return a column for each name, in the order they came, shape (rows, names)."""
-    names = {name: i for i, name in enumerate(dict.fromkeys(name for row in rows for name in row))}
-    found = np.zeros((len(rows), len(names)))
-    for i, row in enumerate(rows):
-        for name, value in row.items():
-            found[i, names[name]] = value
-    return found
+    names = {name: n for n, name in enumerate(dict.fromkeys(name for row in rows for name in row))}
+    told = [(n, names[name], value) for n, row in enumerate(rows) for name, value in row.items()]
+    row, column, value = (np.array(of) for of in zip(*told, strict=True)) if told else (np.zeros(0, np.int64),) * 3
+    return Sparse(row, column, value.astype(np.float64), (len(rows), len(names)))

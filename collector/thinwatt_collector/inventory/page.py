@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
-from thinwatt_collector.inventory.campus import KWH, Advice, Cell, Fleet, Group, Named, Range
+from thinwatt_collector.inventory.campus import KWH, Advice, Cell, Fleet, Group, Named, Range, ranked
 from thinwatt_collector.models.devices import CLASSES
 
 SHOWN: Final = 15
@@ -59,8 +59,7 @@ def classes(fleet: Fleet) -> list[Group]:
 
 def connect_next(fleet: Fleet) -> list[Advice]:
     """Return whole rooms and pools, and samples of models, what narrows the interval most first."""
-    found = fleet.advice(by_room, by_pool) + fleet.advice(by_model, samples=True)
-    return sorted(found, key=lambda a: (-a.narrower, a.name))
+    return ranked([*fleet.advice(by_room, by_pool), *fleet.advice(by_model, samples=True)])
 
 
 def document(fleet: Fleet) -> dict[str, Any]:

@@ -82,6 +82,13 @@ def place_of(key: str) -> Place:
     return Place(establishment, site, building, room, pool, price_of(price))
 
 
+@lru_cache(maxsize=1 << 16)
+def coarser(key: str, levels: tuple[str, ...]) -> str:
+    """Return the key of a place of which some levels only are told, and the price."""
+    place = place_of(key)
+    return Place(**{level: place.level(level) for level in levels}, price=place.price).key
+
+
 def price_key(price: Price | None) -> str:
     """Return a price as a text, "" for none."""
     return f"{price.eur_per_kwh!r} {price.since or '-'} {price.where}" if price else ""
@@ -146,6 +153,26 @@ class Pinned:
     def key_at(self, name: str, time: int) -> str:  # noqa: ARG002  # all the day
         """Return the key of a device's place."""
         return self.keys.get(name, self.nowhere)
+
+
+@dataclass(frozen=True, slots=True)
+class Coarse:
+    """Where devices stand, told by some levels and the price only: what is not asked for makes no rows."""
+
+    of: Whereabouts
+    levels: tuple[str, ...]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.of
+
+    def within(self, names: Sequence[str], begin: int, end: int) -> tuple[list[str], list[int]]:
+        """Return where each device stands all the time, and the times of changes: see :class:`Whereabouts`."""
+        keys, cuts = self.of.within(names, begin, end)
+        return [coarser(key, self.levels) if key else "" for key in keys], cuts
+
+    def key_at(self, name: str, time: int) -> str:
+        """Return the key of the place where a device stands at a time [UTC s]."""
+        return coarser(self.of.key_at(name, time), self.levels)
 
 
 class Places:

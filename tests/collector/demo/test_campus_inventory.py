@@ -15,7 +15,7 @@ from thinwatt_collector.demo.campus.inventory import PUE, write
 from thinwatt_collector.demo.campus.places import university
 from thinwatt_collector.demo.campus.reports import BASES
 from thinwatt_collector.demo.campus.simulation import Campus
-from thinwatt_collector.inventory.annual import Days, Where, readings
+from thinwatt_collector.inventory.annual import Weeks, Where, readings
 from thinwatt_collector.inventory.campus import Fleet
 from thinwatt_collector.inventory.check import check
 from thinwatt_collector.inventory.devices import devices_on
@@ -64,21 +64,22 @@ class Year:
         """What each device truly drew."""
         return dict(zip(NAMES, self.true.sum(axis=1).tolist(), strict=True))
 
-    def heard(self, days: Callable[[str], slice], rooms: Collection[str] = ()) -> Heard:
-        """What the campus's agents would have said, of each room on some of the last 364 days."""
-        groups: dict[Where, Days] = {}
+    def heard(self, weeks: Callable[[str], slice], rooms: Collection[str] = ()) -> Heard:
+        """What the campus's agents would have said, of each room in some of the last 52 weeks."""
+        groups: dict[Where, Weeks] = {}
         connected: dict[str, int] = {}
         for room in rooms or {DEVICES[i].room for i in university().spoken_for}:
             mine = [i for i, d in enumerate(DEVICES) if d.room == room]
-            there = np.zeros(364)
-            there[days(room)] = 1.0
-            joules, covered, bias = (self.said[n, mine, :, 1:] * there for n in range(3))
+            there = np.zeros(52)
+            there[weeks(room)] = 1.0
+            by_week = self.said[:, mine, :, 1:].reshape(3, len(mine), 3, 52, 7).sum(axis=4)
+            joules, covered, bias = by_week * there
             for model in {DEVICES[i].model for i in mine}:
                 of = [DEVICES[i].model == model for i in mine]
                 by_basis = {b: (float(joules[of, n].sum()), float(bias[of, n].sum())) for n, b in enumerate(BASES)}
                 heard = (covered[of].sum(axis=1) > 0).sum(axis=0).astype(np.float64)
                 where = Where(DEVICES[mine[0]].kind, model, room=room)
-                groups[where] = Days(joules[of].sum(axis=(0, 1)), covered[of].sum(axis=(0, 1)), heard, by_basis)
+                groups[where] = Weeks(joules[of].sum(axis=(0, 1)), covered[of].sum(axis=(0, 1)), heard, by_basis)
             connected |= {DEVICES[i].name: 1 for i in mine}
         return Heard(connected, readings(groups, ()))
 
@@ -145,9 +146,9 @@ def test_a_part_of_the_year_is_not_taken_for_all_of_it(
 ) -> None:
     """Whatever weeks all agents began and ended with: those of August, or of the term."""
     nothing = estimated(inventory, Heard(), true)[1]
-    for begin in range(0, 364 - 7 * weeks + 1, 28):
-        ratio, width = estimated(inventory, year.heard(lambda _, b=begin: slice(b, b + 7 * weeks)), true)  # type: ignore[misc]  # a default keeps the loop variable
-        assert 0.8 < ratio < 1.2, f"{weeks} weeks from day {begin}"
+    for begin in range(0, 52 - weeks + 1, 4):
+        ratio, width = estimated(inventory, year.heard(lambda _, b=begin: slice(b, b + weeks)), true)  # type: ignore[misc]  # a default keeps the loop variable
+        assert 0.8 < ratio < 1.2, f"{weeks} weeks from week {begin}"
         assert width < nothing
 
 
@@ -155,9 +156,9 @@ def test_the_holidays_alone_are_far_from_the_year_and_an_extrapolation_would_bel
     inventory: Inventory, year: Year, true: float
 ) -> None:
     """From the closure of July and August: what the PCs drew times 365 / 28, against what is made of it."""
-    august = slice(364 - 28 - 9, 364 - 9)
+    august = slice(46, 50)
     pcs = [i for i, d in enumerate(DEVICES) if d.kind == "desktop"]
-    extrapolated = year.true[pcs, 1:][:, august].sum() * 365 / 28 / year.true[pcs].sum()
+    extrapolated = year.true[pcs, 1:].reshape(len(pcs), 52, 7)[:, august].sum() * 365 / 28 / year.true[pcs].sum()
     assert extrapolated < 0.65
     of_class = ("desktop",)
     found = Fleet(inventory, DAY, year.heard(lambda _: august))
@@ -166,11 +167,11 @@ def test_the_holidays_alone_are_far_from_the_year_and_an_extrapolation_would_bel
     assert group.energy.expected / year.true[pcs].sum() > 0.75
 
 
-def test_rooms_that_came_one_after_the_other_are_compared_on_the_same_days(
+def test_rooms_that_came_one_after_the_other_are_compared_in_the_same_weeks(
     inventory: Inventory, year: Year, true: float
 ) -> None:
     rng = np.random.default_rng(1)
-    begin = {d.room: int(rng.integers(0, 330)) for d in DEVICES}
+    begin = {d.room: int(rng.integers(0, 47)) for d in DEVICES}
     ratio, width = estimated(inventory, year.heard(lambda room: slice(begin[room], None)), true)
     assert ratio == pytest.approx(1.0, abs=0.05)
     assert width < 1.15 * estimated(inventory, year.heard(lambda _: slice(None)), true)[1]

@@ -1,4 +1,4 @@
-"""From some days to a year: compared on the same days, silent when off, and nothing said of too little."""
+"""From some weeks to a year: compared in the same weeks, silent when off, and nothing said of too little."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinwatt_collector.inventory.annual import DAY, DAYS, ENOUGH, YEAR, Days, Reading, Where, levels, readings
+from thinwatt_collector.inventory.annual import ENOUGH, WEEK, WEEKS, YEAR, Reading, Weeks, Where, levels, readings
 
 PCS, OFFICES = Where("desktop", room="A"), Where("desktop", room="B")
-TERM = np.where(np.arange(DAYS) % 7 < 5, 1.0, 0.1) * np.where(np.arange(DAYS) >= 300, 0.2, 1.0)
-"""A season: weekends, and holidays from day 300 on."""
+TERM = np.where(np.arange(WEEKS) % 8 < 6, 1.0, 0.3) * np.where(np.arange(WEEKS) >= 43, 0.2, 1.0)
+"""A season: breaks, and holidays from week 43 on."""
 
 
-def watched(
-    watts: Any, count: int = 10, days: slice = slice(None), covered: float = 1.0, basis: str = "measured"
-) -> Days:
-    """Devices that something beside them meters, of ``watts`` each by day."""
-    there = np.zeros(DAYS)
-    there[days] = 1.0
-    seconds = there * count * DAY * covered
+def watched(watts: Any, count: int = 10, weeks: slice = slice(None), covered: float = 1.0) -> Weeks:
+    """Devices that something beside them meters, of ``watts`` each by week."""
+    there = np.zeros(WEEKS)
+    there[weeks] = 1.0
+    seconds = there * count * WEEK * covered
     joules = seconds * watts
-    return Days(joules, seconds, there * count, {"measured": (float(joules.sum()), 0.1 * float(joules.sum()))})
+    return Weeks(joules, seconds, there * count, {"measured": (float(joules.sum()), 0.1 * float(joules.sum()))})
 
 
 def test_a_whole_year_is_its_mean_and_leaves_no_doubt() -> None:
@@ -33,66 +31,75 @@ def test_a_whole_year_is_its_mean_and_leaves_no_doubt() -> None:
     assert found.energy == pytest.approx(20 * TERM.mean() * YEAR)
 
 
-@given(st.integers(0, DAYS - ENOUGH), st.integers(ENOUGH, DAYS))
-def test_who_came_late_is_compared_with_the_others_on_the_same_days(begin: int, count: int) -> None:
-    mine = slice(begin, min(begin + count, DAYS))
-    year, late = readings({PCS: watched(20 * TERM), OFFICES: watched(10 * TERM, days=mine)}, ())
+@given(st.integers(0, WEEKS - ENOUGH), st.integers(ENOUGH, WEEKS))
+def test_who_came_late_is_compared_with_the_others_in_the_same_weeks(begin: int, count: int) -> None:
+    mine = slice(begin, min(begin + count, WEEKS))
+    year, late = readings({PCS: watched(20 * TERM), OFFICES: watched(10 * TERM, weeks=mine)}, ())
     assert year.energy == pytest.approx(20 * TERM.mean() * YEAR, rel=1e-6)
     assert late.energy == pytest.approx(10 * TERM.mean() * YEAR, rel=1e-6)
     assert late.unseen == 0.0
-    assert late.own_unseen == pytest.approx(1 - (mine.stop - mine.start) / DAYS)
+    assert late.own_unseen == pytest.approx(1 - (mine.stop - mine.start) / WEEKS)
 
 
 def test_of_holidays_alone_nobody_knows_a_year_and_the_part_that_is_missing_is_told() -> None:
-    (found,) = readings({PCS: watched(20 * TERM, days=slice(308, 364))}, ())
+    (found,) = readings({PCS: watched(20 * TERM, weeks=slice(44, 52))}, ())
     assert found.energy < 0.3 * 20 * TERM.mean() * YEAR
-    assert found.unseen == found.own_unseen == pytest.approx(1 - 56 / 364)
+    assert found.unseen == found.own_unseen == pytest.approx(1 - 8 / 52)
 
 
 @pytest.mark.parametrize("count, told", [(ENOUGH - 1, 0), (ENOUGH, 1)])
-def test_less_than_enough_days_say_nothing(count: int, told: int) -> None:
-    assert len(readings({PCS: watched(20 * TERM, days=slice(100, 100 + count))}, ())) == told
+def test_less_than_enough_weeks_say_nothing(count: int, told: int) -> None:
+    assert len(readings({PCS: watched(20 * TERM, weeks=slice(20, 20 + count))}, ())) == told
 
 
-def test_days_of_which_most_is_a_gap_do_not_count() -> None:
+def test_devices_of_which_most_is_a_gap_say_nothing() -> None:
     assert not readings({PCS: watched(20 * TERM, covered=0.4)}, ())
 
 
 def test_who_speaks_for_himself_is_silent_when_off() -> None:
-    """Eight hours of 30 W on workdays, and silence. The mean of what is covered would be 30 W all year."""
-    on = np.where(np.arange(DAYS) % 7 < 5, 1.0, 0.0) * np.where(abs(np.arange(DAYS) - 150) < 20, 0.0, 1.0)
-    seconds = on * 10 * 8 * 3600.0
-    days = Days(seconds * 30.0, seconds, on * 10, {"modelled": (1.0, 0.26)})
-    assert not readings({PCS: days}, ()), "a meter beside them that covers a third of the day has gaps"
-    (found,) = readings({PCS: days}, {PCS})
-    working = on.mean() * 8 / 24
+    """Eight hours of 30 W on five days a week, and silence. The mean of what is covered would be 30 W all year."""
+    on = np.where(abs(np.arange(WEEKS) - 25) < 3, 0.0, 1.0)
+    seconds = on * 10 * 5 * 8 * 3600.0
+    weeks = Weeks(seconds * 30.0, seconds, on * 10, {"modelled": (1.0, 0.26)})
+    assert not readings({PCS: weeks}, ()), "a meter beside them that covers a quarter of the time has gaps"
+    (found,) = readings({PCS: weeks}, {PCS})
+    working = on.mean() * 40 / 168
     off = 0.8  # W, data/devices.csv
-    assert found.energy == pytest.approx((working * 30.0 + (1 - working) * off) * YEAR, rel=0.01)
-    assert found.unseen < 0.01
+    assert found.energy == pytest.approx((working * 30.0 + (1 - working) * off) * YEAR)
+    assert found.unseen == 0.0
     assert found.doubt == pytest.approx(0.26)
     assert (found.devices, found.basis) == (10, (0.0, 1.0))
 
 
-def test_silence_before_the_first_day_and_after_the_last_is_not_known_to_be_off() -> None:
-    days = watched(20 * TERM, days=slice(100, 200))
+def test_silence_before_the_first_week_and_after_the_last_is_not_known_to_be_off() -> None:
+    days = watched(20 * TERM, weeks=slice(10, 30))
     (found,) = readings({PCS: days}, {PCS})
-    assert found.own_unseen == pytest.approx(1 - 100 / 364)
+    assert found.own_unseen == pytest.approx(1 - 20 / 52)
 
 
-def test_devices_that_came_later_make_no_day_of_the_first_ones_larger() -> None:
+def test_devices_that_came_later_make_no_week_of_the_first_ones_larger() -> None:
     """Two PCs, then ten: power is of one device, whoever is there."""
-    two, ten = watched(20.0, count=2, days=slice(0, 182)), watched(20.0, count=10, days=slice(182, 364))
-    both = Days(two.joules + ten.joules, two.covered + ten.covered, two.devices + ten.devices, two.by_basis)
+    two, ten = watched(20.0, count=2, weeks=slice(0, 26)), watched(20.0, count=10, weeks=slice(26, 52))
+    both = Weeks(two.joules + ten.joules, two.covered + ten.covered, two.devices + ten.devices, two.by_basis)
     for silent in ((), {PCS}):
         (found,) = readings({PCS: both}, silent)
         assert found.energy == pytest.approx(20.0 * YEAR)
         assert (found.devices, found.own_unseen) == (10, 0.0)
 
 
-def test_as_many_tell_a_year_as_were_there_for_enough_days() -> None:
-    nine, one = watched(20.0, count=9), watched(20.0, count=1, days=slice(DAYS - ENOUGH + 1, DAYS))
-    both = Days(nine.joules + one.joules, nine.covered + one.covered, nine.devices + one.devices, nine.by_basis)
+def test_as_many_tell_a_year_as_were_there_for_enough_weeks() -> None:
+    nine, one = watched(20.0, count=9), watched(20.0, count=1, weeks=slice(WEEKS - ENOUGH + 1, WEEKS))
+    both = Weeks(nine.joules + one.joules, nine.covered + one.covered, nine.devices + one.devices, nine.by_basis)
     assert readings({PCS: both}, ())[0].devices == 9
+
+
+def test_who_has_just_come_takes_no_week_from_those_who_were_there() -> None:
+    """Thirty new ones in the last two days of a week, in which of their time less than half is known."""
+    five, new = watched(20.0, count=5), watched(20.0, count=30, weeks=slice(51, 52), covered=2 / 7)
+    both = Weeks(five.joules + new.joules, five.covered + new.covered, five.devices + new.devices, five.by_basis)
+    (found,) = readings({PCS: both}, ())
+    assert (found.devices, found.own_unseen) == (5, 0.0)
+    assert found.energy == pytest.approx(20.0 * YEAR)
 
 
 def test_an_unused_device_told_zero_and_a_zero_is_something() -> None:
@@ -101,7 +108,7 @@ def test_an_unused_device_told_zero_and_a_zero_is_something() -> None:
 
 
 @given(st.data())
-def test_energies_of_each_group_and_each_day_come_out_as_they_are(data: st.DataObject) -> None:
+def test_energies_of_each_group_and_each_week_come_out_as_they_are(data: st.DataObject) -> None:
     n, d = data.draw(st.integers(1, 5)), data.draw(st.integers(2, 8))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     seconds = rng.uniform(1.0, 2.0, (n, d))
@@ -115,18 +122,18 @@ def test_energies_of_each_group_and_each_day_come_out_as_they_are(data: st.DataO
 
 
 def test_whom_one_was_never_seen_beside_tells_nothing_of_ones_own_season() -> None:
-    """Older days are known of the class only, and the last month of each room: they have no day in common."""
+    """Older weeks are known of the class only, and the last month of each room: they have no week in common."""
     of_class, room = readings(
-        {PCS: watched(20 * TERM, days=slice(0, 334)), OFFICES: watched(9.0, days=slice(334, 364))}, ()
+        {PCS: watched(20 * TERM, weeks=slice(0, 48)), OFFICES: watched(9.0, weeks=slice(48, 52))}, ()
     )
-    assert of_class.unseen == pytest.approx(30 / 364)
-    assert room.unseen == room.own_unseen == pytest.approx(334 / 364)
+    assert of_class.unseen == pytest.approx(4 / 52)
+    assert room.unseen == room.own_unseen == pytest.approx(48 / 52)
 
 
-@given(st.integers(0, 363), st.integers(1, 363))
+@given(st.integers(0, 51), st.integers(1, 51))
 def test_one_more_group_never_makes_the_part_that_nobody_saw_larger(begin: int, count: int) -> None:
-    before = readings({PCS: watched(20 * TERM, days=slice(0, 200))}, ())[0]
-    mine = slice(begin, min(begin + count, DAYS))
-    after = readings({PCS: watched(20 * TERM, days=slice(0, 200)), OFFICES: watched(5 * TERM, days=mine)}, ())[0]
+    before = readings({PCS: watched(20 * TERM, weeks=slice(0, 30))}, ())[0]
+    mine = slice(begin, min(begin + count, WEEKS))
+    after = readings({PCS: watched(20 * TERM, weeks=slice(0, 30)), OFFICES: watched(5 * TERM, weeks=mine)}, ())[0]
     assert after.unseen <= before.unseen
     assert after.own_unseen == before.own_unseen

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from thinwatt_collector.models.estimate import Z95, Cells, Estimate, Readings, by_cell, interval
+from thinwatt_collector.models.estimate import Z95, Cells, Estimate, Readings, Sparse, by_cell, interval
 
 SIZE = st.integers(1, 4)
 ERROR = st.floats(0.02, 0.6)
@@ -25,10 +25,10 @@ def fleets(draw: st.DrawFn) -> Cells:
     return Cells(
         energy=draw(arrays(float, g, elements=st.floats(1.0, 1000.0))),
         devices=draw(arrays(float, g, elements=st.integers(1, 5).map(float))),
-        loadings=used,
+        loadings=Sparse.of(used),
         own=draw(arrays(float, g, elements=ERROR)),
         meter=draw(arrays(float, g, elements=st.floats(0.005, 0.1))),
-        around=draw(arrays(float, (g, r), elements=st.sampled_from([0.0, 0.05]))),
+        around=Sparse.of(draw(arrays(float, (g, r), elements=st.sampled_from([0.0, 0.05])))),
     )
 
 
@@ -49,24 +49,32 @@ def readings(draw: st.DrawFn) -> tuple[Cells, Readings]:
     told = draw(arrays(float, n, elements=st.floats(0.7, 1.3)))
     alone = draw(arrays(float, n, elements=st.sampled_from([0.0, 0.1, 0.4])))
     shared = draw(arrays(float, (n, s), elements=st.sampled_from([0.0, 0.2, 0.5])))
-    return cells, Readings(of, measured, told, alone, shared)
+    return cells, Readings(of, measured, told, alone, Sparse.of(shared))
+
+
+def dense(of: Sparse) -> Any:
+    return of.rows(np.arange(of.shape[0]))
 
 
 def one_by_one(cells: Cells, read: Readings) -> tuple[float, float, Any]:
     """Mean and deviation of the total, and the covariance of cells, from every device and every reading by itself."""
     which = np.repeat(np.arange(len(cells.energy)), cells.devices.astype(int))
     first = np.concatenate([np.arange(int(n)) for n in cells.devices])
-    common = cells.loadings[which] @ cells.loadings[which].T
+    common = dense(cells.loadings)[which] @ dense(cells.loadings)[which].T
     errors = common + np.diag(cells.own[which] ** 2)
     energy = cells.energy[which]
     has = first < read.measured[which]
     parts = [np.where(has & (read.of[which] == r), energy, 0.0) for r in range(len(read.told))]
     weight = np.array([part / part.sum() for part in parts]).reshape(-1, len(which))
-    noise = weight @ np.diag(cells.meter[which] ** 2) @ weight.T + np.diag(read.alone**2) + read.shared @ read.shared.T
+    noise = (
+        weight @ np.diag(cells.meter[which] ** 2) @ weight.T
+        + np.diag(read.alone**2)
+        + dense(read.shared) @ dense(read.shared).T
+    )
     told = weight @ errors @ weight.T + noise
     gain = errors @ weight.T @ np.linalg.inv(told)
     left = errors - gain @ weight @ errors
-    rooms = cells.around.T @ (cells.energy * cells.devices)
+    rooms = dense(cells.around).T @ (cells.energy * cells.devices)
     sums = np.array([np.where(which == g, energy, 0.0) for g in range(len(cells.energy))])
     spread = energy @ left @ energy + rooms @ rooms
     return float(energy @ (1.0 + gain @ (read.told - 1.0))), float(np.sqrt(spread)), sums @ left @ sums.T
@@ -81,8 +89,13 @@ def test_cells_say_the_same_as_device_by_device(fleet: tuple[Cells, Readings], d
     if (found.energy > 0).all():
         assert found.total == pytest.approx(total, rel=1e-6)
     price = data.draw(arrays(float, len(cells.energy), elements=st.floats(0.0, 1.0)))
-    rooms = np.sum((cells.around.T @ (cells.energy * cells.devices * price)) ** 2)
+    rooms = np.sum((dense(cells.around).T @ (cells.energy * cells.devices * price)) ** 2)
     assert found.deviation(price) == pytest.approx(np.sqrt(price @ of_cells @ price + rooms), rel=1e-6, abs=1e-7)
+    group = np.array([data.draw(st.integers(-1, 2)) for _ in cells.energy], np.int64)
+    for n, deviation in enumerate(found.deviations(group, 3, price)):
+        mine = price * (group == n)
+        rooms = np.sum((dense(cells.around).T @ (cells.energy * cells.devices * mine)) ** 2)
+        assert deviation == pytest.approx(np.sqrt(mine @ of_cells @ mine + rooms), rel=1e-6, abs=1e-6)
 
 
 def of_cells(cells: Cells, measured: Any, ratio: float = 1.0) -> Estimate:
@@ -121,12 +134,12 @@ def test_a_doubtful_reading_of_one_cell_never_widens_it_and_doubt_never_narrows_
         measured[cell] = min(measured[cell] + 1, cells.devices[cell])
         assert Estimate(cells, replace(read, measured=measured)).deviation() <= before * (1 + 1e-9)
     part = data.draw(st.floats(0.0, 1.0))
-    surer = replace(read, alone=read.alone * part, shared=read.shared * part)
+    surer = replace(read, alone=read.alone * part, shared=Sparse.of(dense(read.shared) * part))
     assert Estimate(cells, surer).deviation() <= before * (1 + 1e-9)
     if len(read.told):
         last = len(read.told) - 1
         of = np.where(read.of == last, -1, read.of)
-        without = Readings(of, read.measured, read.told[:last], read.alone[:last], read.shared[:last])
+        without = Readings(of, read.measured, read.told[:last], read.alone[:last], Sparse.of(dense(read.shared)[:last]))
         assert Estimate(cells, without).deviation() >= before * (1 - 1e-9)
 
 
@@ -141,7 +154,12 @@ def test_what_is_promised_of_a_candidate_is_what_happens(fleet: tuple[Cells, Rea
         asked.append((which, free[which] * data.draw(st.sampled_from([0.0, 0.25, 1.0]))))
     for (which, more), narrower in zip(asked, found.removed(asked).tolist(), strict=True):
         # The same fleet with the new devices in cells of their own.
-        wide = {name: np.concatenate([getattr(cells, name), getattr(cells, name)[which]]) for name in NAMES}
+        wide: dict[str, Any] = {
+            name: np.concatenate([getattr(cells, name), getattr(cells, name)[which]]) for name in NAMES
+        }
+        for name in ("loadings", "around"):
+            of = dense(getattr(cells, name))
+            wide[name] = Sparse.of(np.concatenate([of, of[which]]))
         wide["devices"] = np.concatenate([cells.devices, more])
         wide["devices"][which] -= more
         of = np.concatenate([read.of, np.arange(len(which)) + len(read.told)])
@@ -150,7 +168,7 @@ def test_what_is_promised_of_a_candidate_is_what_happens(fleet: tuple[Cells, Rea
             np.concatenate([read.measured, more]),
             np.concatenate([read.told, np.ones(len(which))]),
             np.concatenate([read.alone, np.zeros(len(which))]),
-            np.vstack([read.shared, np.zeros((len(which), read.shared.shape[1]))]),
+            Sparse.of(np.vstack([dense(read.shared), np.zeros((len(which), read.shared.shape[1]))])),
         )
         kept = np.flatnonzero(more > 0)
         if len(kept) < len(which):
@@ -160,14 +178,21 @@ def test_what_is_promised_of_a_candidate_is_what_happens(fleet: tuple[Cells, Rea
         assert narrower == pytest.approx(before - after, abs=1e-6 * before)
 
 
-NAMES = ("energy", "devices", "loadings", "own", "meter", "around")
+NAMES = ("energy", "devices", "own", "meter")
+
+
+NONE = Sparse.of(np.zeros((1, 0)))
+
+
+def of_one(value: float) -> Sparse:
+    return Sparse.of(np.full((1, 1), value))
 
 
 @given(st.integers(2, 100_000))
 def test_what_devices_have_in_common_does_not_shrink_with_their_number(n: int) -> None:
     def relative(count: float, common: float, own: float) -> float:
         one = np.ones(1)
-        cells = Cells(one * 50.0, one * count, np.array([[common]]), one * own, one * 0.03, np.zeros((1, 0)))
+        cells = Cells(one * 50.0, one * count, Sparse.of(np.array([[common]])), one * own, one * 0.03, NONE)
         return of_cells(cells, np.zeros(1)).deviation() / (50.0 * count)
 
     assert relative(n, 0.3, 0.4) >= 0.3
@@ -176,7 +201,7 @@ def test_what_devices_have_in_common_does_not_shrink_with_their_number(n: int) -
 
 def test_a_room_s_pue_stays_as_unsure_as_it_was_however_many_agents() -> None:
     one = np.ones(1)
-    cells = Cells(100 * one, 50 * one, 0.3 * np.ones((1, 1)), 0.2 * one, 0.02 * one, 0.05 * np.ones((1, 1)))
+    cells = Cells(100 * one, 50 * one, of_one(0.3), 0.2 * one, 0.02 * one, of_one(0.05))
     expected = np.hypot(0.05 * 5000, 0.02 * 100 * np.sqrt(50))
     assert of_cells(cells, 50 * one).deviation() == pytest.approx(expected, rel=0.01)
 
@@ -184,9 +209,9 @@ def test_a_room_s_pue_stays_as_unsure_as_it_was_however_many_agents() -> None:
 def test_what_readings_have_in_common_is_not_taken_for_the_devices() -> None:
     """A month of holidays, told by two hundred PCs at a third of the year's power: believed for what it is worth."""
     one = np.ones(1)
-    cells = Cells(100 * one, 200 * one, 0.35 * np.ones((1, 1)), 0.4 * one, 0.03 * one, np.zeros((1, 0)))
-    sure = Readings(np.zeros(1, np.int64), 200 * one, one / 3, 0 * one, np.zeros((1, 0)))
-    doubtful = replace(sure, shared=np.full((1, 1), 0.5))
+    cells = Cells(100 * one, 200 * one, of_one(0.35), 0.4 * one, 0.03 * one, NONE)
+    sure = Readings(np.zeros(1, np.int64), 200 * one, one / 3, 0 * one, NONE)
+    doubtful = replace(sure, shared=of_one(0.5))
     assert Estimate(cells, sure).total == pytest.approx(200 * 100 / 3, rel=0.02)
     assert 0.75 * 20_000 < Estimate(cells, doubtful).total < 0.8 * 20_000
 

@@ -87,6 +87,19 @@ class Reader(Protocol):
             TooFineError: older energy is not kept so finely any more.
         """
 
+    def labelled(
+        self,
+        limits: Sequence[int],
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str]],
+        labels: Mapping[str, str],
+    ) -> Rows:
+        """Return booked energy by ``by`` between some times [s], and cut where a month of UTC ends.
+
+        With :data:`PLACE` in ``by`` that dimension holds a device's label, "" without one; of what was folded, the
+        label that it was folded by.
+        """
+
     def interrupt(self) -> None:
         """End what another thread is waiting for here."""
 

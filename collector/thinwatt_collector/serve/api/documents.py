@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-Basis = Literal["measured", "modelled", "assumed"]
+Basis = Literal["measured", "modelled", "assumed", "mixed"]
 Joules = Annotated[float | None, Field(description="energy [J]; null where it is withheld", ge=0)]
 KWh = Annotated[float | None, Field(description="energy [kWh]; null where it is withheld", ge=0)]
 Kg = Annotated[float | None, Field(description="greenhouse gases [kgCO2e]; null where they are withheld", ge=0)]

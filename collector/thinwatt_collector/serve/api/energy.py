@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector.factors import Factor, Intensity
-from thinwatt_collector.inventory.places import LEVELS, Whereabouts, place_of, price_key
+from thinwatt_collector.inventory.places import LEVELS, Coarse, Whereabouts, place_of, price_key
 from thinwatt_collector.inventory.watched import Now
 from thinwatt_collector.models.carbon import grams
 from thinwatt_collector.serve.api import calendar, privacy
@@ -150,7 +150,9 @@ class Accounts:
             by = tuple(dict.fromkeys((*by, "class", "device")))
         where = {name: texts for name, texts in asked.where.items() if name not in LEVELS}
         zone = "UTC" if grain else asked.zone.key
-        rows = placed(reader.energy(*window, grain or asked.grain, zone, (*by, PLACE), where, self._known().places))
+        levels = tuple(level for level in LEVELS if level in {*asked.by, *asked.where})
+        places = Coarse(self._known().places, levels)
+        rows = placed(reader.energy(*window, grain or asked.grain, zone, (*by, PLACE), where, places))
         rows = rows.at(_meets(rows, {name: texts for name, texts in asked.where.items() if name in LEVELS}))
         if "device" in by:
             rows = privacy.folded(rows, now)

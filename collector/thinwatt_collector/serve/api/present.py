@@ -88,7 +88,7 @@ def classes(
     for (kind, simulated), row in rows.items():
         ours = standing.inventory is not None and simulated == who.simulated
         if ours:
-            there = [device for device, line in who.lines.items() if line.kind == kind]
+            there = [device for device, line in who.lines.items() if line.where.kind == kind]
         else:
             there = [d for d in silence.census.devices if (d.kind, d.simulated) == (kind, simulated)]
         row |= {

@@ -38,7 +38,19 @@ import numpy as np
 
 from thinwatt_collector.inventory.places import LEVELS, place_of, price_key
 from thinwatt_collector.serve.api.books import PLACE
-from thinwatt_collector.serve.api.rows import Ints, Mask, Objects, Rows, codes, empty, joined, summed, texts
+from thinwatt_collector.serve.api.rows import (
+    Chosen,
+    Ints,
+    Mask,
+    Objects,
+    Rows,
+    codes,
+    empty,
+    joined,
+    summed,
+    texts,
+    whole,
+)
 from thinwatt_collector.units import Seconds
 
 Role = Literal["public", "technical", "admin"]
@@ -78,8 +90,10 @@ class Cells:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def at(self, chosen: Mask | Ints) -> Cells:
-        """Return the chosen cells."""
+    def at(self, chosen: Chosen) -> Cells:
+        """Return the chosen cells: the same where all are."""
+        if whole(chosen):
+            return self
         return Cells(self.rows.at(chosen), self.end[chosen], self.expected[chosen])
 
 
@@ -119,7 +133,9 @@ def cells(fine: Rows, over: bool, step: int = SLOT) -> Cuts:
 
 def together(parts: Sequence[Cells]) -> Cells:
     """Return the cells of all parts."""
-    parts = [NO_CELLS, *(p for p in parts if len(p))]
+    parts = [p for p in parts if len(p)] or [NO_CELLS]
+    if len(parts) == 1:
+        return parts[0]
     return Cells(
         joined([p.rows for p in parts], DIMS),
         np.concatenate([p.end for p in parts]),
@@ -361,9 +377,9 @@ def answer(published: Cells, edges: Ints, by: Sequence[str], window: tuple[int, 
     last = len(lower) - 1
     first_bucket = np.clip(np.searchsorted(edges, rows.begin, side="right") - 1, 0, last)
     last_bucket = np.clip(np.searchsorted(edges, ends, side="left") - 1, 0, last)
-    whole = (first_bucket == last_bucket) & (rows.begin >= lower[first_bucket]) & (ends <= upper[first_bucket])
-    sums = summed(_moved(rows.at(whole), edges[first_bucket[whole]]), by)
-    cut = _touched(rows.at(~whole), first_bucket[~whole], last_bucket[~whole], edges, by)
+    within = (first_bucket == last_bucket) & (rows.begin >= lower[first_bucket]) & (ends <= upper[first_bucket])
+    sums = summed(_moved(rows.at(within), edges[first_bucket[within]]), by)
+    cut = _touched(rows.at(~within), first_bucket[~within], last_bucket[~within], edges, by)
     if not len(cut):
         return sums, cut
     keys = codes(np.concatenate([sums.begin, cut.begin]), *(np.concatenate([sums.dims[d], cut.dims[d]]) for d in by))[0]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import pairwise
@@ -43,7 +43,9 @@ LATE: Final = (86_400, 7 * 86_400)
 FINEST: Final = 31 * 86_400
 """Days that were over longer ago when they are read first are cut by the hour [s]."""
 AT_ONCE: Final = 31
-"""Days read in one go."""
+"""Days read in one go at most."""
+ROWS: Final = 250_000
+"""So many rows are read in one go, as far as the days before tell."""
 NOISE: Final = 1e-9
 """Sums that differ by less were added up in another order."""
 
@@ -103,6 +105,7 @@ class Published:
         self._taken: dict[int, Taken] = {}
         self._shelf: Shelf | None = None
         self._complete = False
+        self._at_once = 1
         self._loaded = folder is None
         self._turn = threading.Lock()
         self.said: list[str] = []
@@ -149,12 +152,13 @@ class Published:
         """
         days = calendar.edges(begin, min(end, now), "day", self._zone).tolist()
         try:
-            with self._turn:
-                self._load()
-                spans = list(self._missing(days, now))
-            for first, last in spans:
+            while True:
                 with self._turn:
-                    self._close_old(read, first, last, now)
+                    self._load()
+                    span = self._missing(days, now)
+                    if span is None:
+                        break
+                    self._close_old(read, *span, now)
             for day, past in pairwise(days):
                 with self._turn:
                     self._go_on(read, day, past, now)
@@ -190,18 +194,16 @@ class Published:
             found[key] = Counter(joules, *(fsum(of[ours].tolist()) for of in (grams, rows.covered, gaps)))
         return found
 
-    def _missing(self, days: list[int], now: int) -> Iterator[tuple[int, int]]:
-        """Yield spans of days that are over and of which nothing was shown, in reach of one question each."""
+    def _missing(self, days: list[int], now: int) -> tuple[int, int] | None:
+        """Return the first days that are over and of which nothing was shown, as many as are read in one go."""
         span: list[int] = []
         for begin, end in pairwise(days):
             fresh = not self._seen(begin, end) and now >= end + OVER
-            if span and (not fresh or len(span) > AT_ONCE or _fine(span[-1], now) != _fine(end, now)):
-                yield span[0], span[-1]
-                span = []
+            if span and (not fresh or len(span) > self._at_once or _fine(span[-1], now) != _fine(end, now)):
+                break
             if fresh:
                 span = [*(span or [begin]), end]
-        if span:
-            yield span[0], span[-1]
+        return (span[0], span[-1]) if span else None
 
     def _seen(self, begin: int, end: int) -> bool:
         """Return whether something of a day was shown, or of another zone's day that it overlaps."""
@@ -218,6 +220,7 @@ class Published:
         except TooFineError:
             rows, step = read(first, last, "hour", places), 3600
         days = calendar.edges(first, last, "day", self._zone).tolist()
+        self._at_once = int(np.clip(ROWS * (len(days) - 1) // max(len(rows), 1), 1, AT_ONCE))
         made: dict[int, Day] = {}
         at = np.searchsorted(days, rows.begin, side="right") - 1
         order = np.argsort(at, kind="stable")
@@ -319,12 +322,21 @@ class Published:
         self._loaded, self.said = True, []
 
     def _shelve(self) -> Shelf:
-        days = [self._days[begin] for begin in sorted(self._days)]
-        return Shelf(
+        """Put all days one behind the other, and have each be a part of the whole: nothing is kept twice."""
+        begins = sorted(self._days)
+        days = [self._days[begin] for begin in begins]
+        shelf = Shelf(
             together([day.cuts.time for day in days]),
             together([day.cuts.place for day in days]),
             together([as_one(day.cuts) for day in days]),
         )
+        time = place = 0
+        for begin, day in zip(begins, days, strict=True):
+            first, time = time, time + len(day.cuts.time)
+            other, place = place, place + len(day.cuts.place)
+            cuts = Cuts(shelf.time.at(slice(first, time)), shelf.place.at(slice(other, place)))
+            self._days[begin] = replace(day, cuts=cuts)
+        return shelf
 
 
 def _fine(end: int, now: int) -> bool:

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Objects = NDArray[np.object_]
 Mask = NDArray[np.bool_]
+Chosen = Mask | Ints | slice
 LARGEST: Final = 2**62
 
 
@@ -43,8 +44,10 @@ class Rows:
     def __len__(self) -> int:
         return len(self.begin)
 
-    def at(self, chosen: Mask | Ints) -> Rows:
-        """Return the chosen rows."""
+    def at(self, chosen: Chosen) -> Rows:
+        """Return the chosen rows: the same where all are."""
+        if whole(chosen):
+            return self
         return Rows(
             self.begin[chosen],
             {name: column[chosen] for name, column in self.dims.items()},
@@ -63,6 +66,11 @@ class Rows:
         """Return the sums of these columns over the rows of each group; ``group`` numbers them, shape (n,)."""
         joules, variance, bias, covered = (np.bincount(group, c, groups).astype(np.float64) for c in self.numbers())
         return joules, variance, bias, covered
+
+
+def whole(chosen: Chosen) -> bool:
+    """Return whether a choice leaves nothing out."""
+    return not isinstance(chosen, slice) and chosen.dtype == np.bool_ and bool(chosen.all())
 
 
 def texts(column: Iterable[Any]) -> Objects:
@@ -118,7 +126,7 @@ def _ranks(column: NDArray[Any]) -> tuple[Ints, int]:
         return inverse.reshape(len(column)), len(keys)
     entries = column.tolist()  # a few texts, many times: a dictionary is faster than sorting objects
     rank = {text: at for at, text in enumerate(sorted(set(entries)))}
-    return np.fromiter((rank[text] for text in entries), np.int64, len(entries)), len(rank)
+    return np.fromiter(map(rank.__getitem__, entries), np.int64, len(entries)), len(rank)
 
 
 def summed(rows: Rows, by: Sequence[str], apart: bool = False) -> Rows:

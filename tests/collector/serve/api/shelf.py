@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from thinwatt_collector.inventory.places import Whereabouts
 from thinwatt_collector.serve.api import calendar
 from thinwatt_collector.serve.api.books import PLACE, Census, Known
 from thinwatt_collector.serve.api.calendar import Grain
-from thinwatt_collector.serve.api.rows import Rows, codes, texts
+from thinwatt_collector.serve.api.rows import Ints, Rows, codes, texts
 
 PARIS = ZoneInfo("Europe/Paris")
 DAY = 86_400
@@ -57,6 +57,31 @@ class Memory:
         where: Mapping[str, Sequence[str]],
         places: Whereabouts | None = None,
     ) -> Rows:
+        def label(name: str, at: int) -> str:
+            return places.key_at(name, at) if places is not None else ""
+
+        return self._rows(begin, end, calendar.edges(begin, end, grain, ZoneInfo(zone)), by, where, label)
+
+    def labelled(
+        self,
+        limits: Sequence[int],
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str]],
+        labels: Mapping[str, str],
+    ) -> Rows:
+        months = calendar.edges(limits[0], limits[-1], "month", ZoneInfo("UTC"))
+        edges = np.union1d(months, np.array(limits, np.int64))
+        return self._rows(limits[0], limits[-1], edges, by, where, lambda name, _: labels.get(name, ""))
+
+    def _rows(
+        self,
+        begin: int,
+        end: int,
+        edges: Ints,
+        by: Sequence[str],
+        where: Mapping[str, Sequence[str]],
+        place: Callable[[str, int], str],
+    ) -> Rows:
         found = []
         for number, t in enumerate(self.told):
             d = t.device
@@ -67,18 +92,16 @@ class Memory:
             for day, joules in t.days.items():
                 at = _noon(day)
                 if begin <= at < end:
-                    place = places.key_at(d.name, at) if places is not None else ""
-                    found.append((at, number, joules, *({**dims, PLACE: place}[name] for name in by)))
-        return _summed(found, calendar.edges(begin, end, grain, ZoneInfo(zone)), by)
+                    every = {**dims, PLACE: place(d.name, at)}
+                    found.append((at, number, joules, *(every[name] for name in by)))
+        return _summed(found, edges, by)
 
 
 def _noon(day: datetime) -> int:
     return int(day.replace(hour=12, tzinfo=PARIS).timestamp())
 
 
-def _summed(
-    found: list[tuple[object, ...]], edges: np.ndarray[tuple[int], np.dtype[np.int64]], by: Sequence[str]
-) -> Rows:
+def _summed(found: list[tuple[object, ...]], edges: Ints, by: Sequence[str]) -> Rows:
     columns = [texts(column) for column in zip(*found, strict=True)] or [texts(()) for _ in range(3 + len(by))]
     at, number, joules = (column.astype(np.float64) for column in columns[:3])
     begin = edges[np.searchsorted(edges, at, side="right") - 1] if len(at) else np.zeros(0, np.int64)
