@@ -75,8 +75,12 @@ def totals(machine: Machine) -> list[tuple[float, ...]]:
     return found
 
 
-def fine(registers: Iterable[Register], first: int, last: int) -> bool:
-    return all(r.moves(tick) for r in registers for tick in range(first, last + 1))
+def fine(machine: Machine, registers: Iterable[Register], first: int, last: int) -> bool:
+    """Whether registers show the truth from one tick to another; a first number beyond belief is none."""
+    return all(
+        all(r.moves(tick) for tick in range(first, last + 1)) and r.believed(first, machine.energy(r.part))
+        for r in registers
+    )
 
 
 def place_of(register: Register) -> str:
@@ -116,9 +120,9 @@ def sufficient(machine: Machine, first: int, last: int) -> bool:
     for package, parts in machine.dies.items():
         shown = [r for r in machine.registers if r.path[0].startswith(package + "-die-")]
         one = parts == (package,)
-        known = any(fine(shown, max(tick - 1, 0), tick) for tick in range(first + 1))
+        known = any(fine(machine, shown, max(tick - 1, 0), tick) for tick in range(first + 1))
         ways[package] = [shown] if not one else [[r] for r in shown] if known else []
-    return all(any(fine(way, first, last) for way in of) for of in ways.values())
+    return all(any(fine(machine, way, first, last) for way in of) for of in ways.values())
 
 
 @example(STALE_AFTER_A_GAP)
@@ -143,7 +147,7 @@ def test_where_enough_is_readable_the_total_has_all_of_it(machine: Machine) -> N
     psys = [r for r in machine.registers if r.part == "psys"]
     for first, last in combinations(range(machine.ticks), 2):
         counted = found[last][0] - found[first][0]
-        if psys and fine(psys, first, last):
+        if psys and fine(machine, psys, first, last):
             assert counted >= machine.true(["psys"], first, last) * (1 - 1e-9)
         elif sufficient(machine, first, last):
             assert counted >= machine.true(machine.parts, first, last) * (1 - 1e-9)
