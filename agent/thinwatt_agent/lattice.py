@@ -172,12 +172,17 @@ class Node:
         """Take in what the counters below have after their readings of this tick."""
         if self._tick == tick:
             return
-        again = self._now is not None and another_boot(self._now, now)
+        if self._now and another_boot(self._now, now):
+            self._forget()
         self._tick, self._now = tick, now
         for way in self.ways.values():
             for member in way:
                 member.update(now, tick)
-        self._take(self._steps(now), now, again)
+        self._take(self._steps(now), now)
+
+    def _forget(self) -> None:
+        """Forget all instants: boottime begins anew."""
+        self._asked, self._past = {}, {}
 
     def _steps(self, now: Instant) -> dict[str, Spans]:
         """Return what each open way has, if all that it is made of has news."""
@@ -201,7 +206,7 @@ class Node:
         self._asked[name] = Asked(needed, begun, now, since)
         return since
 
-    def _take(self, steps: Mapping[str, Spans], now: Instant, again: bool) -> None:
+    def _take(self, steps: Mapping[str, Spans], now: Instant) -> None:
         at = now.boottime
         self.spans = {}
         for rise in reversed([*steps.values()]):
@@ -211,7 +216,7 @@ class Node:
         if len(self.ways) < 2:
             return
         step = list(self.spans.items())
-        past = {} if again else {t: spans for t, spans in self._past.items() if at - t <= self.max_gap}
+        past = {t: spans for t, spans in self._past.items() if at - t <= self.max_gap}
         for between, joules in step:
             for then, before in past.get(between, {}).items():
                 if then in past:
@@ -270,9 +275,13 @@ class Total(Node):
         """Count from there: another process has counted up to then."""
         self._looks = {at.boottime: (0.0, 0, 0)}
 
-    def _take(self, steps: Mapping[str, Spans], now: Instant, again: bool) -> None:
+    def _forget(self) -> None:
+        super()._forget()
+        self._looks = {}
+
+    def _take(self, steps: Mapping[str, Spans], now: Instant) -> None:
         at = now.boottime
-        self._looks = {} if again else {t: look for t, look in self._looks.items() if at - t <= self.max_gap}
+        self._looks = {t: look for t, look in self._looks.items() if at - t <= self.max_gap}
         best, seen = (-1.0, 0), 0
         for name, rise in steps.items():
             for then, joules in rise.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -116,4 +117,17 @@ def test_memory_that_is_not_wired_is_not_missed_after_a_gap(tmp_path: Path) -> N
     for when, joules in ((0, 90_000), (10, 90_030), (500, 90_500), (510, 90_530)):
         write(tmp_path, zone("package-0", joules * 10**6) | zone("dram", 7_000_000, id_="intel-rapl:0:0"))
         sampler.sample(at(1000 + when))
+    assert sampler.totals.values()[:2] == pytest.approx((60, 20))
+
+
+def test_a_boot_begins_anew_whatever_was_gone_before_it(tmp_path: Path) -> None:
+    """A socket went at 5000 s of the boot before; in this one, 5000 s are still to come."""
+    sampler = Sampler(tmp_path, SamplerOptions(interval=10, sources=ONLY))
+    second = zone("package-1", 70_000 * 10**6, id_="intel-rapl:1")
+    for when, joules, boot in ((5000, 90_000, "a"), (5010, 90_030, "a"), (20, 500, "b"), (30, 530, "b")):
+        write(tmp_path, zone("package-0", joules * 10**6) | (second if when == 5000 else {}))
+        if when == 5010:
+            shutil.rmtree(tmp_path / "sys/class/powercap/intel-rapl:1")
+        sampler.reroot(tmp_path)
+        sampler.sample(at(when, boot=boot))
     assert sampler.totals.values()[:2] == pytest.approx((60, 20))
