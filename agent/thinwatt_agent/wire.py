@@ -81,6 +81,8 @@ _MAGIC: Final = b"tw"
 ROWS_OFFSET: Final = _PREFIX.size + _ROWS.size
 """Bytes before the tick column of a ``ROWS`` message; a multiple of 8."""
 
+_CONTROL: Final = frozenset(map(chr, (*range(32), *range(127, 160))))
+
 Kind = Literal["counter", "gauge"]
 
 
@@ -292,7 +294,7 @@ def schema_of(document: Any) -> Schema:
 
 
 def _text(value: Any, what: str) -> str:
-    if not isinstance(value, str) or len(value) > 200 or min(value, default=" ") < " ":
+    if not isinstance(value, str) or len(value) > 200 or not _CONTROL.isdisjoint(value):
         raise WireError("bad_schema", f"{what} is no printable text of at most 200 characters")
     try:
         value.encode()

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import shutil
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -19,10 +17,10 @@ import zmq
 from thinwatt_agent import __version__
 from thinwatt_agent.keys import KeyFileError, generate, read_secret
 from thinwatt_collector import config, control, factors_command, logs
-from thinwatt_collector.config import Config, ConfigError
+from thinwatt_collector.config import ConfigError
 from thinwatt_collector.factors import FactorError
 from thinwatt_collector.inventory import command as inventory
-from thinwatt_collector.ledger import LedgerError, open_ledger
+from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.serve.api import tokens
 from thinwatt_collector.serve.api.privacy import ROLES
 
@@ -185,55 +183,31 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _backup(options: argparse.Namespace) -> int:
-    settings = config.load(options.config)
-    target = str(options.file.resolve())
-    try:
-        answer = control.ask(settings.state, "backup", path=target) if control.alive(settings.state) else None
-        size = answer["bytes"] if answer else _backup_alone(settings, target)
-    except LedgerError as error:
-        raise LedgerError(f"{error}; is a collector running with another state folder?") from error
-    print(f"{target}: {size} bytes")
+    from thinwatt_collector.ledger import copies
+
+    settings, target = config.load(options.config), options.file.resolve()
+    ledger, made = copies.file_of(settings.ledger), target.with_name(f"{target.name}.new")
+    copies.keep_apart(ledger, target)
+    if control.alive(settings.state):
+        control.ask(settings.state, "backup", path=str(made))
+    else:
+        copies.alone(ledger, made)
+    print(f"{target}: {copies.accepted(made, target)} bytes")
     return 0
 
 
-def _backup_alone(settings: Config, target: str) -> int:
-    ledger = open_ledger(settings.ledger, settings.ledger_memory)
-    try:
-        return ledger.backup(target)
-    finally:
-        ledger.close()
-
-
 def _restore(options: argparse.Namespace) -> int:
-    from thinwatt_collector.ledger.duckdb_file import verify
+    from thinwatt_collector.ledger import copies
 
     settings = config.load(options.config)
     if control.alive(settings.state):
         raise LedgerError("a collector is running on this ledger: stop it first")
-    version = verify(options.file)
-    ledger = Path(settings.ledger.partition(":")[2])
-    if ledger.exists():
-        _put_aside(ledger, settings)
-    partial = ledger.with_name(f"{ledger.name}.partial")
-    ledger.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(options.file, partial)
-    partial.rename(ledger)
+    ledger = copies.file_of(settings.ledger)
+    version, kept = copies.restore(options.file, ledger)
+    if kept is not None:
+        print(f"the ledger as it was: {kept}")
     print(f"{ledger}: restored from {options.file} (version {version}); agents send again what it does not hold")
     return 0
-
-
-def _put_aside(ledger: Path, settings: Config) -> None:
-    """Rename the ledger; one that can't be opened is what a restore is for, and is kept with its log."""
-    kept = ledger.with_name(f"{ledger.name}.{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-    log_file = ledger.with_name(f"{ledger.name}.wal")
-    try:
-        open_ledger(settings.ledger, settings.ledger_memory).close()  # writes what its log holds into it
-    except LedgerError as error:
-        print(f"the ledger as it was is damaged ({error}); it is kept all the same")
-    if log_file.exists():
-        log_file.rename(kept.with_name(f"{kept.name}.wal"))
-    ledger.rename(kept)
-    print(f"the ledger as it was: {kept}")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,6 @@ DUPLICATE: Final = 1
 HOLE: Final = 2
 
 FALL_TOLERANCE: Final = 1e-9
-LARGEST: Final = 1e18
-"""A counter beyond it is no counter: sums of a million of them would not stay finite."""
 
 Ticks = NDArray[np.int64]
 Times = NDArray[np.int64]
@@ -90,7 +88,7 @@ def rest_on_state(
     return when, out
 
 
-def sound(columns: NDArray[np.float64], counters: NDArray[np.intp]) -> NDArray[np.bool_]:
+def sound(columns: NDArray[np.float64], counters: NDArray[np.intp], largest: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which frames' counters rise from a number that is none too large; shape (frames,).
 
     What falls by a rounding is held at what it was, in ``columns``.
@@ -98,8 +96,9 @@ def sound(columns: NDArray[np.float64], counters: NDArray[np.intp]) -> NDArray[n
     Args:
         columns: cumulative columns with the state in front, in one piece, shape (frames, columns, 1 + rows).
         counters: which of the columns may not fall.
+        largest: what each of these may be at most.
     """
-    if _all_rise(columns, counters):
+    if _all_rise(columns, counters, largest):
         return np.ones(len(columns), np.bool_)  # as nearly always; NaN holds no comparison
     ours = columns[:, counters]
     least = -FALL_TOLERANCE * np.abs(ours[:, :, 1:])
@@ -108,11 +107,11 @@ def sound(columns: NDArray[np.float64], counters: NDArray[np.intp]) -> NDArray[n
         held = (step >= least).all(axis=(1, 2))
         if (step < 0).any():
             columns[:, counters] = np.maximum.accumulate(ours, axis=2)
-        within = (ours.min(axis=(1, 2)) >= 0) & (ours.max(axis=(1, 2)) <= LARGEST)
+        within = (ours.min(axis=(1, 2)) >= 0) & (ours.max(axis=2) <= largest).all(axis=1)
     return np.asarray(held & within)
 
 
-def _all_rise(columns: NDArray[np.float64], counters: NDArray[np.intp]) -> bool:
+def _all_rise(columns: NDArray[np.float64], counters: NDArray[np.intp], largest: NDArray[np.float64]) -> bool:
     """Say whether no counter falls or leaves its bounds; every number is compared with the next in memory, at once."""
     if not len(counters) or not len(columns):
         return True
@@ -125,4 +124,4 @@ def _all_rise(columns: NDArray[np.float64], counters: NDArray[np.intp]) -> bool:
         gauges[counters] = False
         rises[:, gauges] = True
         first, last = columns[:, counters, 0], columns[:, counters, -1]
-        return bool(rises.all() and first.min() >= 0 and last.max() <= LARGEST)
+        return bool(rises.all() and first.min() >= 0 and (last <= largest).all())

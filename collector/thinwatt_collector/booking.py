@@ -18,11 +18,12 @@ from thinwatt_collector import accept, book, clock, counting, decode, sharing
 from thinwatt_collector.book import Energy, Event, Ints, StreamRow, Totals, Transaction
 from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
-from thinwatt_collector.fleet import Fleet, Placed
+from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.labels import Family, key
 from thinwatt_collector.layout import GroupLayout, SourceKey
 from thinwatt_collector.ledger import Ledger, LedgerError
 from thinwatt_collector.models.attribution import DEFAULT, Policy
+from thinwatt_collector.placed import Placed
 from thinwatt_collector.receive import Message
 from thinwatt_collector.sharing import Line, Shared
 from thinwatt_collector.tallies import Reply, Tallies, refusal
@@ -184,17 +185,18 @@ class Booking:
     def _in_schema(self, batch: Batch, i: int, number: int) -> int:
         if batch.after[i] <= self.fleet.stream["pos"][number] < batch.ticks[i, -1]:
             try:
-                self.fleet.move_to_schema(number, batch.schema)
+                if not self.fleet.move_to_schema(number, batch.schema, self.now):
+                    return POSTPONED
             except wire.WireError:
                 return UNFIT
         return number
 
     def _new_stream(self, batch: Batch, i: int, agent: str, stream: bytes) -> int:
+        fleet = self.fleet
         self.newcomers[agent] += 1
-        if self.newcomers[agent] > NEWCOMERS:
+        if self.newcomers[agent] > NEWCOMERS or not fleet.may_begin(agent, batch.schema, self.now):
             return POSTPONED
         self._remember()
-        fleet = self.fleet
         base, last = int(batch.base[i]), int(batch.times[i, -1])
         pin = clock.first_pin(_contact(batch, i), last, fleet.past.newest(agent))
         width = fleet.placed(batch.schema).layout.width
@@ -218,16 +220,17 @@ class Booking:
         fleet = self.fleet
         live = (batch.flags & wire.LIVE) != 0
         received = np.array([m.received for m in batch.messages], np.int64)
-        offset = fleet.stream["offset"][numbers]
-        future = ~live & fleet.stream["uncertain"][numbers] & (batch.times[:, -1] + offset > received)
-        for i in np.flatnonzero(future).tolist():
-            pin = clock.bounded(fleet.pin(int(numbers[i])), int(batch.times[i, -1]), batch.messages[i].received)
-            fleet.set_pin(int(numbers[i]), pin)
-        skew = received - (batch.sent + offset)
+        skew = received - (batch.sent + fleet.stream["offset"][numbers])
         suspect = fleet.stream["suspect"][numbers] != 0
         for i in np.flatnonzero(live & ((np.abs(skew) > clock.TOLERANCE) | suspect)).tolist():
             number = int(numbers[i])
             fleet.set_pin(number, clock.renewed(fleet.pin(number), _contact(batch, i)))
+        ahead = batch.times[:, -1] + fleet.stream["offset"][numbers] - received
+        doubtful = ~live & fleet.stream["uncertain"][numbers]
+        astray = (ahead > np.where(doubtful, 0, clock.AHEAD)) | (ahead < -clock.BEHIND)
+        for i in np.flatnonzero(astray).tolist():
+            pin = clock.bounded(fleet.pin(int(numbers[i])), int(batch.times[i, -1]), batch.messages[i].received)
+            fleet.set_pin(int(numbers[i]), pin)
         wall_skew = (received - batch.sent - batch.wall_offset).tolist()
         told, hear = self._tallies.skew, self._tallies.conflicts.hear
         for message, boot, off, is_live in zip(batch.messages, batch.boot, wall_skew, live.tolist(), strict=True):
@@ -244,7 +247,7 @@ class Booking:
             batch.ticks, batch.times, batch.matrix, stream["pos"][numbers], stream["t_pos"][numbers], state
         )
         utc = times + stream["offset"][numbers][:, None]
-        sound: NDArray[np.bool_] = accept.sound(columns, placed.layout.counters) & ~counting.too_wide(utc)
+        sound: NDArray[np.bool_] = accept.sound(columns, *placed.layout.bounds) & ~counting.too_wide(utc)
         sound = sound & (times[:, 1] >= times[:, 0])
         work = counting.wide_work(utc, placed.layout.width)
         sound = sound & (work <= WIDE_WORK)

@@ -14,6 +14,10 @@ from typing import Final
 SECOND: Final = 1_000_000_000
 TOLERANCE: Final = 2 * SECOND
 """An agent's own wall clock is believed within 2 s of the collector's [ns]."""
+AHEAD: Final = 86_400 * SECOND
+"""No row is placed later than so long after its receipt [ns]: no clock that was once checked goes further wrong."""
+BEHIND: Final = 3650 * 86_400 * SECOND
+"""Nor is a stream whose rows end longer ago than a machine lives [ns]: a battery that is empty says 1970."""
 PATIENCE: Final = 600_000_000_000
 """A stall of the network is thought to last no longer than this [ns]."""
 
@@ -51,15 +55,20 @@ def first_pin(contact: Contact, last_row_time: int, not_before: int) -> Pin:
         not_before: UTC of the agent's last committed row of any stream [ns], 0 if none: with the receipt it bounds
             the clock of a boot that no collector ever heard.
     """
+    pin = _told(contact)
+    placed = last_row_time + pin.offset
+    if not pin.uncertain and contact.received - BEHIND <= placed <= contact.received + AHEAD:
+        return pin
+    placed = min(max(placed, not_before, contact.received - BEHIND), contact.received)
+    return Pin(placed - last_row_time, uncertain=True)
+
+
+def _told(contact: Contact) -> Pin:
+    """Return the pin that a frame's own words make."""
     if contact.live:
         skew = contact.received - (contact.sent + contact.wall_offset)
-        if abs(skew) <= TOLERANCE:
-            return Pin(contact.wall_offset, uncertain=False)
-        return Pin(contact.received - contact.sent, uncertain=False)
-    if contact.offset_known:
-        return Pin(contact.wall_offset, uncertain=False)
-    placed = min(max(last_row_time + contact.wall_offset, not_before), contact.received)
-    return Pin(placed - last_row_time, uncertain=True)
+        return Pin(contact.wall_offset if abs(skew) <= TOLERANCE else contact.received - contact.sent, uncertain=False)
+    return Pin(contact.wall_offset, uncertain=not contact.offset_known)
 
 
 def skew(pin: Pin, contact: Contact) -> int:
@@ -89,8 +98,14 @@ def renewed(pin: Pin, contact: Contact) -> Pin:
 
 
 def bounded(pin: Pin, last_row_time: int, received: int) -> Pin:
-    """Return an uncertain pin moved back, where needed, so that the row at ``last_row_time`` is not of the future."""
-    return Pin(min(pin.offset, received - last_row_time), uncertain=True) if pin.uncertain else pin
+    """Return a pin moved, where needed, so that the row at ``last_row_time`` is neither of the future nor of long ago.
+
+    One that rests on a checked clock may be a little ahead of it.
+    """
+    placed = last_row_time + pin.offset
+    if received - BEHIND <= placed <= received + (0 if pin.uncertain else AHEAD):
+        return pin
+    return Pin(min(max(placed, received - BEHIND), received) - last_row_time, uncertain=True)
 
 
 class Past:

@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent.wire import Schema, WireError, schema_of
+from thinwatt_collector.allowance import Allowances
 from thinwatt_collector.book import Moves, StreamRow, StreamRows, objects
 from thinwatt_collector.clock import Past, Pin
 from thinwatt_collector.counting import WINNERS, DeviceModels
 from thinwatt_collector.labels import Family, Totals
-from thinwatt_collector.layout import Layout, SourceKey, layout_of, same_columns
+from thinwatt_collector.layout import SourceKey, layout_of, same_columns, visible
 from thinwatt_collector.ledger import Dimensions
 from thinwatt_collector.models.devices import DeviceModel
+from thinwatt_collector.placed import Placed, Rows
 from thinwatt_collector.sharing import line_of
 
 Ints = NDArray[np.int64]
@@ -27,36 +29,11 @@ Ints = NDArray[np.int64]
 ModelOf = Callable[[str, str], DeviceModel]
 """From a device's class and hardware model to its power model."""
 
-SCHEMAS_PER_AGENT: Final = 64
-
-
-class Rows:
-    """Growing columns of equal length; ``self[name]`` is the used part."""
-
-    def __init__(self, **columns: tuple[Any, tuple[int, ...]]) -> None:
-        self.size = 0
-        self._columns = {n: np.zeros((16, *shape), dtype) for n, (dtype, shape) in columns.items()}
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._columns[name][: self.size]
-
-    def append(self) -> int:
-        """Add a row of zeros and return its number."""
-        room = len(next(iter(self._columns.values())))
-        if self.size == room:
-            for name, column in self._columns.items():
-                self._columns[name] = np.concatenate((column, np.zeros_like(column)))
-        self.size += 1
-        return self.size - 1
-
-
-@dataclass(slots=True)
-class Placed:
-    """A layout with the states of the streams that use it: cumulative columns at the position, and device numbers."""
-
-    layout: Layout
-    sources: list[Ints]
-    rows: Rows
+SOURCES: Final = 1 << 22
+"""Kinds of meters that the collector knows at most: a total's key has 24 bits for them."""
+CACHE: Final = 256 << 20
+"""States of streams beyond so many bytes are thrown out when most were not heard for :data:`COLD` [ns]."""
+COLD: Final = 3600 * 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +96,13 @@ class Fleet:
         self.layouts: dict[bytes, Placed] = {}
         self.machines: dict[str, Mapping[str, Any]] = {}
         self.descriptions = 0
-        self._schemas_of: dict[str, set[bytes]] = {}
+        self.allowances = Allowances()
         self._told: dict[tuple[bytes, str], list[int]] = {}
         self.sources = [SourceKey(*row[1:]) for row in known.sources]
         self._source_ids = {key: i for i, key in enumerate(self.sources)}
         self.winner_ids = np.array([self.source_id(w) for w in WINNERS], np.int64)
         self.groups: list[Group] = []
+        self._group_ids: dict[Group, int] = {}
         self.devices: list[Device] = []
         self._device_ids: dict[str, int] = {}
         self.device = Rows(
@@ -152,6 +130,7 @@ class Fleet:
     def forget_streams(self) -> None:
         """Empty the stream cache: each stream is read from the ledger again when it is next heard."""
         self._streams.clear()
+        self._places: dict[tuple[int, bytes], int] = {}
         self.layouts.clear()
         self.past = Past()
         self.stream_rows: list[tuple[str, bytes, bytes]] = []
@@ -170,8 +149,13 @@ class Fleet:
         )
 
     def forget_silent(self, before: int) -> None:
-        """Empty the stream cache when most of it was last heard before ``before`` [UTC ns]: ended streams pile up."""
+        """Empty the stream cache when most of it was last heard before ``before`` [UTC ns]: ended streams pile up.
+
+        Much earlier when they take much memory.
+        """
         seen = self.stream["seen"]
+        if len(seen) and sum(p.rows["state"].nbytes for p in self.layouts.values()) > CACHE:
+            before = max(before, int(seen.max()) - COLD)
         if len(seen) > 64 and (seen < before).sum() > len(seen) // 2:
             self.forget_streams()
 
@@ -205,22 +189,38 @@ class Fleet:
         placed.rows["device"][at] = [self.device_id(agent, name) for name in names]
         return at
 
-    def move_to_schema(self, number: int, schema: bytes) -> None:
+    def may_begin(self, agent: str, schema: bytes, now: int) -> bool:
+        """Return whether an agent may have the state of one more stream kept; ``now`` is the collector's UTC [ns]."""
+        width = self.placed(schema).layout.width
+        return self.allowances.a_state(agent, width, now)
+
+    def move_to_schema(self, number: int, schema: bytes, now: int) -> bool:
         """Carry a stream's state over to another schema, column by column of the same meaning; new ones start at 0.
+
+        Returns:
+            False where the agent has had so many states kept that it must wait.
 
         Raises:
             WireError: ``bad_schema``; columns of a stream may be added, never taken away: what they had counted
                 would be counted again when they came back. A stream of which nothing is booked may have any schema:
                 its frames may have come in another order.
         """
+        agent = self.stream_rows[number][0]
         old, new = self.placed(self.stream_layout[number]), self.placed(schema)
+        at = self._places.get((number, schema))
+        if at is None and not self.may_begin(agent, schema, now):
+            return False
         before, after = same_columns(old.layout.schema, new.layout.schema)
         if len(before) < old.layout.width and self.stream["pos"][number] > 0:
             raise WireError("bad_schema", "the new schema of this stream lacks columns that the old one had")
-        at = self._place(new, self.stream_rows[number][0])
-        new.rows["state"][at][after] = old.rows["state"][self.stream["place"][number]][before]
+        was = self.stream["place"][number]
+        self._places[number, self.stream_layout[number]] = was
+        at = self._place(new, agent) if at is None else at
+        new.rows["state"][at] = 0.0
+        new.rows["state"][at][after] = old.rows["state"][was][before]
         self.stream["place"][number] = at
         self.stream_layout[number] = schema
+        return True
 
     def moves(self, index: Ints, old: Ints) -> Moves:
         """Return the streams ``index`` as the ledger is to hold them.
@@ -273,13 +273,17 @@ class Fleet:
         s["offset"][number], s["uncertain"][number] = pin.offset, pin.uncertain
         s["suspect"][number], s["suspected"][number] = pin.suspect, pin.suspected
 
-    def learn_schema(self, agent: str, schema: Schema) -> bool:
-        """Remember what an agent's columns mean; False when it has sent too many different schemas."""
-        ours = self._schemas_of.setdefault(agent, set())
-        if schema.id not in ours and len(ours) >= SCHEMAS_PER_AGENT:
+    def learn_schema(self, agent: str, schema: Schema, at: int = 0) -> bool:
+        """Remember what an agent's columns mean; False when it has sent too much that is new lately.
+
+        ``at`` is the collector's UTC [ns] when it came.
+        """
+        new = sum(self._full(agent, name) not in self._device_ids for g in schema.groups for name in g.devices)
+        if not self.allowances.names(agent, new, at):
             return False
-        ours.add(schema.id)
         if schema.id not in self.schemas:
+            if len(self.sources) + schema.width > SOURCES or not self.allowances.a_schema(agent, schema.width, at):
+                return False
             text = json.dumps(schema.document(), sort_keys=True)
             self.schemas[schema.id] = self.unsaved.schemas[schema.id] = text
         return True
@@ -313,26 +317,29 @@ class Fleet:
         self.descriptions += 1
         others = machine.get("devices")
         others = others if isinstance(others, dict) else {}
-        numbers = []
+        simulated = bool(machine.get("simulated", False))
+        known, numbers, renamed = len(self.devices), [], []
         for group in schema.groups:
             for name in group.devices:
                 about = others.get(name, {}) if name else machine
-                about = about if isinstance(about, dict) else {}
-                numbers.append(self._describe_device(agent, name, about, bool(machine.get("simulated", False))))
+                numbers.append(self.device_id(agent, name))
+                if self._describe_device(numbers[-1], about if isinstance(about, dict) else {}, simulated):
+                    renamed.append(numbers[-1])
+        if any(number < known for number in renamed):
+            self.totals.rename(np.array(renamed))
         self.device["told"][numbers] = at
         self._told[schema.id, agent] = numbers
 
-    def _describe_device(self, agent: str, name: str, about: Mapping[str, Any], simulated: bool) -> int:
-        before = len(self.devices)
-        number = self.device_id(agent, name)
-        kind, model = printable(about.get("class"), 64) or "unknown", printable(about.get("model"), 200)
-        new = Device(number, self.devices[number].name, agent, kind, model, simulated)
-        if new != self.devices[number]:
+    def _describe_device(self, number: int, about: Mapping[str, Any], simulated: bool) -> bool:
+        """Take what is said of a device; return whether that is new."""
+        old = self.devices[number]
+        kind = self.allowances.a_class(old.agent, printable(about.get("class"), 64))
+        model = printable(about.get("model"), 200)
+        new = Device(number, old.name, old.agent, kind, model, simulated)
+        if new != old:
             self.devices[number] = self.unsaved.devices[number] = new
             self._set_model(new)
-            if number < before:
-                self.totals.rename(number)
-        return number
+        return new != old
 
     def newly_told(self) -> Iterator[tuple[bytes, Ints]]:
         """Yield each schema of the machines described since the last call, with their devices, (machines, devices)."""
@@ -342,13 +349,17 @@ class Fleet:
 
     def device_id(self, agent: str, name: str) -> int:
         """Return the number of an agent's device, a new one if it was never seen."""
-        full = f"{agent}/{name}" if name else agent
+        full = self._full(agent, name)
         number = self._device_ids.get(full)
         if number is None:
             device = Device(len(self.devices), full, agent, "unknown", "", simulated=False)
             number = self._add_device(device)
             self.unsaved.devices[number] = device
         return number
+
+    @staticmethod
+    def _full(agent: str, name: str) -> str:
+        return f"{agent}/{visible(name)}" if name else agent
 
     def device_number(self, name: str) -> int | None:
         """Return the number of a device by its whole name; None if there is none."""
@@ -364,11 +375,12 @@ class Fleet:
 
     def _set_model(self, device: Device) -> None:
         group = Group(device.kind, device.simulated)
-        if group not in self.groups:
+        if group not in self._group_ids:
+            self._group_ids[group] = len(self.groups)
             self.groups.append(group)
         model = self._model_of(device.kind, device.model)
         d, at = self.device, device.id
-        d["group"][at] = self.groups.index(group)
+        d["group"][at] = self._group_ids[group]
         d["watts"][at] = model.watts
         d["base"][at], d["efficiency"][at] = model.base, model.efficiency
         d["u_meter"][at], d["u_component"][at], d["u_load"][at] = model.u_meter, model.u_component, model.u_load
@@ -383,6 +395,7 @@ class Fleet:
 
     def recall(self, other: Fleet) -> None:
         """Take over from ``other`` what the ledger does not hold: when devices were seen last, and their power."""
+        self.allowances = other.allowances
         for device in other.devices:
             number = self._device_ids.get(device.name)
             if number is not None:

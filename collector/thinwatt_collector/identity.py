@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import pairwise
 from typing import Final
 
@@ -13,6 +13,8 @@ class Conflicts:
 
     WINDOW: Final = 300_000_000_000
     """A boot unheard for five minutes is over [ns]."""
+    MOST: Final = 16
+    """Boots of an agent that are kept: a cloned key has two or three, and who makes them up has as many as he likes."""
 
     def __init__(self) -> None:
         self._heard: dict[str, dict[bytes, tuple[int, int]]] = defaultdict(dict)
@@ -23,20 +25,25 @@ class Conflicts:
         first = boots.get(boot, (at, at))[0]
         boots[boot] = (first, at)
         if len(boots) > 1:
-            self._heard[agent] = {b: seen for b, seen in boots.items() if at - seen[1] <= self.WINDOW}
+            alive = sorted((seen[1], b) for b, seen in boots.items() if at - seen[1] <= self.WINDOW)
+            self._heard[agent] = {b: boots[b] for _, b in alive[-self.MOST :]}
 
     def now(self, at: int | None = None) -> list[str]:
-        """Return the agents of which an older boot was heard after a newer one appeared.
+        """Return the agents of which an older boot was heard after a newer one appeared, or :data:`MOST` are alive.
 
         Args:
             at: the collector's UTC [ns]: boots unheard for :data:`WINDOW` are over, so that the alarm ends as well when
                 both fall silent. None: as it stood at the last frame.
         """
-        return [agent for agent, boots in self._heard.items() if len(boots) > 1 and _interleaved(_alive(boots, at))]
+        return [agent for agent, boots in self._heard.items() if len(boots) > 1 and _conflict(_alive(boots, at))]
 
 
 def _alive(boots: Mapping[bytes, tuple[int, int]], at: int | None) -> list[tuple[int, int]]:
     return [seen for seen in boots.values() if at is None or at - seen[1] <= Conflicts.WINDOW]
+
+
+def _conflict(spans: Collection[tuple[int, int]]) -> bool:
+    return len(spans) >= Conflicts.MOST or _interleaved(spans)
 
 
 def _interleaved(spans: Iterable[tuple[int, int]]) -> bool:

@@ -107,9 +107,9 @@ class Totals:
             self.first = np.concatenate((self.first, np.full(more, -1)))
             self.second = np.concatenate((self.second, np.full(more, -1)))
 
-    def rename(self, device: int) -> None:
-        """Have the labels of a device's totals made again at their next use: its class changed."""
-        ours = ((self._keys >> 56) >= Family.DEVICE_ENERGY) & (((self._keys >> 24) & 0xFFFFFFFF) == device)
+    def rename(self, devices: Ints) -> None:
+        """Have the labels of devices' totals made again at their next use: their class changed."""
+        ours = ((self._keys >> 56) >= Family.DEVICE_ENERGY) & np.isin((self._keys >> 24) & 0xFFFFFFFF, devices)
         self.first[self._rows[ours]] = -1
         self._keys, self._rows = self._keys[~ours], self._rows[~ours]
 

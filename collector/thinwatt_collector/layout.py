@@ -14,10 +14,25 @@ Indices = NDArray[np.intp]
 
 OF_DESKTOP: Final = ("cpu", "covered", "present", "memory")
 """What attribution needs to know of a desktop."""
+LARGEST: Final = 1e15
+"""Joules or seconds beyond it are none, a kilowatt for 30,000 years: to a total that large nobody's minute is added."""
+OTHERS: Final = 1e24
+"""Likewise of other counters: bytes × seconds of a host pass 1e18 within a month."""
 TOTAL: Final = "total"
 """The part of the source rapl that holds what its registers make together, each joule once."""
 WHOLE: Final = {"wall": 0, "node": 1}
 """Of several energies of the whole machine the one that covers more of the machine wins (METHOD §1)."""
+
+
+def visible(name: str) -> str:
+    r"""Return a name with what nobody can see written out.
+
+    >>> print(visible("outlet 3"), visible("room\N{RIGHT-TO-LEFT OVERRIDE}1"))
+    outlet 3 room\u202e1
+    """
+    if name.isprintable():
+        return name
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +98,12 @@ class GroupLayout:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A schema with its groups worked out; ``counters`` are the columns that may not fall."""
+    """A schema with its groups worked out; ``counters`` are the columns that may not fall, ``largest`` their bounds."""
 
     schema: Schema
     groups: tuple[GroupLayout, ...]
     counters: Indices
+    largest: NDArray[np.float64]
     own: dict[str, int]
 
     @property
@@ -95,10 +111,15 @@ class Layout:
         """Number of columns."""
         return self.schema.width
 
+    @property
+    def bounds(self) -> tuple[Indices, NDArray[np.float64]]:
+        """Which columns may not fall, and what each of these may be at most."""
+        return self.counters, self.largest
+
 
 def layout_of(schema: Schema) -> Layout:
     """Return the layout of ``schema``."""
-    groups, counters, start = [], [], 0
+    groups, counters, largest, start = [], [], [], 0
     own: dict[str, int] = {}
     for group in schema.groups:
         groups.append(_group(group, start))
@@ -107,10 +128,11 @@ def layout_of(schema: Schema) -> Layout:
                 at = start + device * len(group.columns) + i
                 if column.kind == "counter":
                     counters.append(at)
+                    largest.append(LARGEST if column.unit in ("J", "s") else OTHERS)
                 if column.source == "agent" and not column.part:
                     own.setdefault(column.quantity, at)
         start += len(group.devices) * len(group.columns)
-    return Layout(schema, tuple(groups), np.array(counters, np.intp), own)
+    return Layout(schema, tuple(groups), np.array(counters, np.intp), np.array(largest, np.float64), own)
 
 
 def _group(group: Group, start: int) -> GroupLayout:
@@ -128,7 +150,7 @@ def _group(group: Group, start: int) -> GroupLayout:
         devices=group.devices,
         start=start,
         columns=len(group.columns),
-        sources=tuple(SourceKey(c.source, _part(c), c.scope, c.basis) for c in columns),
+        sources=tuple(SourceKey(*map(visible, (c.source, _part(c), c.scope, c.basis))) for c in columns),
         joules=np.array([i for i, _ in energy], np.intp),
         covered=np.array([j for _, j in energy], np.intp),
         meters=_whole(columns, "measured"),

@@ -60,8 +60,8 @@ class Step:
     def _hello(self, message: Message) -> list[Reply]:
         try:
             hello = wire.decode_hello(message.data)
-            if not self.fleet.learn_schema(message.agent, hello.schema):
-                raise wire.WireError("bad_schema", "this agent has sent too many different schemas; restart collector")
+            if not self.fleet.learn_schema(message.agent, hello.schema, message.received):
+                raise wire.WireError("bad_schema", "too many new columns or devices in an hour; send it again later")
         except wire.WireError as error:
             return [refusal(Rejected(message, bytes(16), error), self.tallies)]
         # A thousand machines of one schema keep one, not a thousand of the same.

@@ -87,12 +87,12 @@ def test_a_counter_that_falls_or_is_no_number_costs_its_own_frame_only(counter: 
     usual, gauge = [7.0, 8.0, 9.0], [5.0, float("nan"), -INF]
     columns = np.array([[gauge, usual, usual], [gauge, usual, counter], [gauge, counter, gauge]])
     counters = np.array([1, 2])
-    assert accept.sound(columns[:2], counters).tolist() == [True, sound]
-    assert accept.sound(columns[2:], np.array([1])).tolist() == [sound]
-    assert accept.sound(columns[2:], np.zeros(0, np.int64)).tolist() == [True]
+    assert accept.sound(columns[:2], counters, np.full(len(counters), 1e18)).tolist() == [True, sound]
+    assert accept.sound(columns[2:], np.array([1]), np.array([1e18])).tolist() == [sound]
+    assert accept.sound(columns[2:], np.zeros(0, np.int64), np.zeros(0)).tolist() == [True]
 
 
 def test_what_falls_by_a_rounding_is_held() -> None:
     columns = np.array([[[1e9, 1e9 - 1e-3, 1e9 + 1]], [[1.0, 0.9, 2.0]]])
-    assert accept.sound(columns, np.array([0])).tolist() == [True, False]
+    assert accept.sound(columns, np.array([0]), np.array([1e18])).tolist() == [True, False]
     assert columns[0].tolist() == [[1e9, 1e9, 1e9 + 1]]

@@ -57,7 +57,7 @@ def test_every_label_set_has_one_total_that_is_the_sum_of_what_was_added(
     for family, first, second, amount, what in steps:
         if what == "rename":
             world.kind[first] = KINDS[second % 2]
-            world.totals.rename(first)
+            world.totals.rename(np.array([first]))
         elif what == "restart":
             saved, world.totals = world.saved(), Totals(world.describe)
             world.totals.load(saved, lambda labels: int(labels["device"]))
@@ -113,12 +113,12 @@ def test_a_renamed_device_leaves_its_old_series_and_keeps_its_totals() -> None:
     world.add(Family.DEVICE_ENERGY, 0, 1, 5.0)
     world.add(Family.ENERGY, 0, 0, 5.0)
     world.kind[0] = "desktop"
-    world.totals.rename(0)
+    world.totals.rename(np.array([0]))
     assert world.totals.first.tolist() == [-1, 0]
     world.add(Family.DEVICE_ENERGY, 0, 1, 2.0)
     assert world.totals.values.tolist() == [5.0, 5.0, 2.0]
     world.kind[0] = "host"
-    world.totals.rename(0)
+    world.totals.rename(np.array([0]))
     world.add(Family.DEVICE_ENERGY, 0, 1, 1.0)
     assert world.totals.values.tolist() == [6.0, 5.0, 2.0]
     assert world.totals.first.tolist() == [0, 0, -1]

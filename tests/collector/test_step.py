@@ -11,8 +11,8 @@ from tests.invariants.memory_ledger import MemoryLedger
 from tests.invariants.world import Flaky
 from thinwatt_agent import wire
 from thinwatt_agent.wire import Column, Group, Schema
+from thinwatt_collector.allowance import COLUMNS, LEAST_COLUMNS
 from thinwatt_collector.book import Event
-from thinwatt_collector.fleet import SCHEMAS_PER_AGENT
 from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.receive import Message
 
@@ -219,11 +219,13 @@ def test_an_agent_may_change_its_schema_often_but_not_for_ever() -> None:
         columns = (*PLUG.groups[0].columns, Column("x", f"q{n}", "gauge", "B"))
         return Sender(name, schema=Schema((Group(("",), columns),)))
 
-    bench = Bench()
-    assert not any(bench.hello(wide(n)) for n in range(SCHEMAS_PER_AGENT))
-    (reply,) = bench.hello(wide(SCHEMAS_PER_AGENT))
+    bench, at_once = Bench(), COLUMNS[0] // LEAST_COLUMNS
+    assert not any(bench.hello(wide(n)) for n in range(at_once))
+    (reply,) = bench.hello(wide(at_once))
     assert wire.decode_refusal(reply.data).reason == "bad_schema"
-    assert bench.hello(wide(0)) == bench.hello(wide(SCHEMAS_PER_AGENT, "other")) == []
+    assert bench.hello(wide(0)) == bench.hello(wide(at_once, "other")) == []
+    bench.now += 60 * SECOND
+    assert bench.hello(wide(at_once + 1)) == []
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,8 @@ def _books(connection: duckdb.DuckDBPyConnection) -> Books:
         )
     ]
     energy = rows(
-        """SELECT d.name, s.name, s.part, sum(e.joules), sum(e.covered) FROM energy AS e
-        JOIN device AS d ON e.device = d.id JOIN source AS s ON e.source = s.id GROUP BY ALL"""
+        """SELECT coalesce(d.name, 'folded'), s.name, s.part, sum(e.joules), sum(e.covered) FROM energy AS e
+        LEFT JOIN device AS d ON e.device = d.id JOIN source AS s ON e.source = s.id GROUP BY ALL"""
     )
     booked = rows("SELECT l.family, l.labels, b.total FROM label AS l JOIN booked AS b ON l.id = b.label")
     return Books(streams, {(d, s, p): (j, c) for d, s, p, j, c in energy}, {(f, t): total for f, t, total in booked})

@@ -82,9 +82,11 @@ class MemoryLedger:
     def _name(self, tables: Tables, t: Transaction) -> None:
         for identity, document in t.schemas:
             tables.schemas.setdefault(identity, document)
+        named = {row[1]: number for number, row in tables.devices.items()} if t.devices else {}
+        labelled = set(tables.labels.values()) if t.labels else set()
         for device in t.devices:
-            named = {row[1]: number for number, row in tables.devices.items()}
-            if named.get(device[1], device[0]) != device[0] or tables.devices.get(device[0], device)[1] != device[1]:
+            other = tables.devices.get(device[0], device)
+            if named.setdefault(device[1], device[0]) != device[0] or other[1] != device[1]:
                 raise LedgerError(f"device {device[0]} is another one")
             tables.devices[device[0]] = device
         for source in t.sources:
@@ -92,9 +94,10 @@ class MemoryLedger:
                 raise LedgerError(f"source {source[0]} is there")
             tables.sources[source[0]] = source
         for number, family, labels in t.labels:
-            if number in tables.labels or (family, labels) in tables.labels.values():
+            if number in tables.labels or (family, labels) in labelled:
                 raise LedgerError(f"label {number} is there")
             tables.labels[number] = (family, labels)
+            labelled.add((family, labels))
         tables.events.extend((e.at, e.kind, e.subject, e.text) for e in t.events)
 
     def _write(self, tables: Tables, t: Transaction) -> Ints:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import duckdb
 import numpy as np
@@ -48,26 +48,27 @@ class DuckDBLedger:
         self.path = path
         self._settings = {"memory_limit": memory_limit, "threads": str(threads), "wal_autocheckpoint": CHECKPOINT_AT}
         self._connection = self._open()
+        self._file: BinaryIO | None = None
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = duckdb.connect(str(self.path), config=dict(self._settings))
         except (duckdb.Error, OSError) as error:
-            raise LedgerError(f"can't open the ledger {self.path}: {_line(error)}") from error
+            raise LedgerError(f"can't open the ledger {self.path}: {line_of(error)}") from error
         try:
             connection.execute(PLAIN_TEXTS)
             migrate(connection)
         except (duckdb.Error, LedgerError) as error:
             connection.close()
-            raise LedgerError(f"can't open the ledger {self.path}: {_line(error)}") from error
+            raise LedgerError(f"can't open the ledger {self.path}: {line_of(error)}") from error
         return connection
 
     def reader(self) -> duckdb.DuckDBPyConnection:
         try:
             return self._connection.cursor()
         except duckdb.Error as error:
-            raise LedgerError(f"the ledger can't be read: {_line(error)}") from error
+            raise LedgerError(f"the ledger can't be read: {line_of(error)}") from error
 
     def reopen(self) -> None:
         with suppress(duckdb.Error):
@@ -77,6 +78,9 @@ class DuckDBLedger:
     def close(self) -> None:
         with suppress(duckdb.Error):
             self._connection.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
     def dimensions(self) -> Dimensions:
         rows = self._rows
@@ -112,7 +116,7 @@ class DuckDBLedger:
                 with self._whole():
                     return self._write(transaction, self._move_and_tell)
         except (duckdb.Error, OSError, LedgerError) as error:
-            raise LedgerError(f"the ledger did not take a transaction: {_line(error)}") from error
+            raise LedgerError(f"the ledger did not take a transaction: {line_of(error)}") from error
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
@@ -187,7 +191,7 @@ class DuckDBLedger:
         return self._log_size() <= LONG_LOG
 
     def _log_size(self) -> int:
-        log_file = self.path.with_name(f"{self.path.name}.wal")
+        log_file = wal_of(self.path)
         return log_file.stat().st_size if log_file.exists() else 0
 
     def _transaction(self, statements: Sequence[tuple[str, list[Any]]]) -> None:
@@ -196,22 +200,36 @@ class DuckDBLedger:
                 for statement, parameters in statements:
                     self._connection.execute(statement, parameters)
         except (duckdb.Error, OSError) as error:
-            raise LedgerError(f"the ledger refused its own upkeep: {_line(error)}") from error
+            raise LedgerError(f"the ledger refused its own upkeep: {line_of(error)}") from error
 
     def backup(self, path: str) -> int:
         target = Path(path)
         partial = target.with_name(target.name + ".partial")
         try:
+            if target.exists() and target.samefile(self.path):
+                raise LedgerError("that is the ledger itself")
             self._connection.execute("FORCE CHECKPOINT")
-            shutil.copyfile(self.path, partial)
-            with partial.open("rb+") as copy:
-                os.fsync(copy.fileno())
+            self._copy(partial)
             verify(partial)
             partial.replace(target)
         except (duckdb.Error, OSError, LedgerError) as error:
             partial.unlink(missing_ok=True)
-            raise LedgerError(f"no backup was written to {target}: {_line(error)}") from error
+            raise LedgerError(f"no backup was written to {target}: {line_of(error)}") from error
         return target.stat().st_size
+
+    def _copy(self, target: Path) -> None:
+        """Copy the file through a descriptor that stays open.
+
+        When a process closes any descriptor of a file its locks on it end (fcntl(2)), the engine's as well: a second
+        collector could open the ledger beside this one.
+        """
+        if self._file is None or not os.path.samestat(os.fstat(self._file.fileno()), self.path.stat()):
+            self._file = self.path.open("rb")
+        self._file.seek(0)
+        with target.open("wb") as copy:
+            shutil.copyfileobj(self._file, copy, 1 << 20)
+            copy.flush()
+            os.fsync(copy.fileno())
 
     def size(self) -> int:
         return self._log_size() + (self.path.stat().st_size if self.path.exists() else 0)
@@ -223,7 +241,7 @@ class DuckDBLedger:
         try:
             return self._connection.execute(statement)
         except duckdb.Error as error:
-            raise LedgerError(f"the ledger did not answer: {_line(error)}") from error
+            raise LedgerError(f"the ledger did not answer: {line_of(error)}") from error
 
     def _batch(self, statement: str, columns: Mapping[str, NDArray[Any]]) -> list[Any]:
         """Run a statement over a batch handed over as columns and return its rows."""
@@ -231,7 +249,7 @@ class DuckDBLedger:
             self._connection.register("batch", dict(columns))
             return self._connection.execute(statement.format(rows="batch")).fetchall()
         except duckdb.Error as error:
-            raise LedgerError(f"the ledger did not answer: {_line(error)}") from error
+            raise LedgerError(f"the ledger did not answer: {line_of(error)}") from error
         finally:
             with suppress(duckdb.Error):
                 self._connection.unregister("batch")
@@ -257,8 +275,14 @@ def _columns(names: str, rows: Sequence[tuple[Any, ...]]) -> dict[str, NDArray[A
     }
 
 
-def _line(error: Exception) -> str:
+def line_of(error: Exception) -> str:
+    """Return the first line of what an engine says."""
     return str(error).splitlines()[0][:300] if str(error) else repr(error)
+
+
+def wal_of(path: Path) -> Path:
+    """Return the engine's log of a ledger's file: what is committed and not yet in the file."""
+    return path.with_name(f"{path.name}.wal")
 
 
 def migrations() -> list[tuple[int, str]]:
@@ -297,6 +321,6 @@ def verify(path: Path) -> int:
         with duckdb.connect(str(path), read_only=True) as connection:
             (version,) = connection.execute("SELECT max(version) FROM schema_version").fetchall()[0]
             connection.execute("SELECT count(*) FROM stream").fetchall()
-    except duckdb.Error as error:
-        raise LedgerError(f"{path} is no ledger: {_line(error)}") from error
-    return int(version)
+        return int(version)
+    except (duckdb.Error, TypeError) as error:
+        raise LedgerError(f"{path} is no ledger: {line_of(error)}") from error

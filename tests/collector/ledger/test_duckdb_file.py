@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 import hypothesis.strategies as st
@@ -111,7 +111,7 @@ def test_what_is_no_ledger_is_named(tmp_path: Path) -> None:
         verify(tmp_path / "absent.duckdb")
 
 
-def test_a_second_process_can_not_open_it(ledger: DuckDBLedger) -> None:
+def test_a_second_process_can_not_open_it(ledger: DuckDBLedger, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path\n"
         "from thinwatt_collector.ledger import LedgerError\n"
@@ -119,9 +119,25 @@ def test_a_second_process_can_not_open_it(ledger: DuckDBLedger) -> None:
         "try: DuckDBLedger(Path(sys.argv[1]))\n"
         "except LedgerError as error: print(error); sys.exit(7)\n"
     )
-    found = subprocess.run([sys.executable, "-c", code, ledger.path], capture_output=True, text=True, check=False)
-    assert found.returncode == 7, found.stderr
-    assert str(ledger.path) in found.stdout
+    for _ in range(3):  # nor after a backup: whoever closes a file that he reads ends his process's locks on it
+        found = subprocess.run([sys.executable, "-c", code, ledger.path], capture_output=True, text=True, check=False)
+        assert found.returncode == 7, found.stderr
+        assert str(ledger.path) in found.stdout
+        ledger.backup(str(tmp_path / "copy.duckdb"))
+    ledger.reopen()
+    ledger.backup(str(tmp_path / "copy.duckdb"))
+    assert subprocess.run([sys.executable, "-c", code, ledger.path], capture_output=True, check=False).returncode == 7
+
+
+def test_a_backup_does_not_take_the_place_of_the_ledger(ledger: DuckDBLedger, tmp_path: Path) -> None:
+    first(ledger)
+    (tmp_path / "link").symlink_to(ledger.path)
+    for target in (ledger.path, tmp_path / "link"):
+        with pytest.raises(LedgerError, match="the ledger itself"):
+            ledger.backup(str(target))
+    inode = ledger.path.stat().st_ino
+    ledger.reopen()
+    assert ledger.path.stat().st_ino == inode
 
 
 def test_everything_is_there_when_it_is_opened_again(ledger: DuckDBLedger) -> None:
@@ -318,10 +334,10 @@ def test_a_backup_that_can_not_be_written_leaves_nothing_and_keeps_the_old_one(
     ledger.backup(str(target))
     old = target.read_bytes()
 
-    def torn(source: Path, aim: Path) -> None:
-        Path(aim).write_bytes(Path(source).read_bytes()[:5000])
+    def torn(source: BinaryIO, aim: BinaryIO, _: int) -> None:
+        aim.write(source.read(5000))
 
-    monkeypatch.setattr(shutil, "copyfile", torn)
+    monkeypatch.setattr(shutil, "copyfileobj", torn)
     with pytest.raises(LedgerError, match="no backup was written"):
         ledger.backup(str(target))
     assert target.read_bytes() == old
