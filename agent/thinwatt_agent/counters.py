@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 EventKind = Literal["wrap", "restart", "failed", "gap"]
 EVENTS: Final[tuple[EventKind, ...]] = ("wrap", "restart", "failed", "gap")
@@ -64,8 +64,7 @@ class Limits:
     wrap_power: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """A good reading [counts], its instant, and whether it shows another number than the one before."""
 
     value: int

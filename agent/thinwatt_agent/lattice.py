@@ -178,7 +178,16 @@ class Node:
         for way in self.ways.values():
             for member in way:
                 member.update(now, tick)
-        self._take(self._steps(now), now)
+        self._join(now)
+
+    def _join(self, now: Instant) -> None:
+        """Make the spans of those of the counters below."""
+        name, way = next(iter(self.ways.items()))
+        if len(self.ways) == len(way) == 1:
+            self.spans = way[0].spans
+            self.chosen = name if len(self.spans) > 1 else self.chosen
+        else:
+            self._take(self._steps(now), now)
 
     def _forget(self) -> None:
         """Forget all instants: boottime begins anew."""
@@ -228,6 +237,8 @@ class Node:
         return self.ways
 
     def _needed(self, way: tuple[Leaf | Node, ...], now: Instant) -> tuple[Leaf | Node, ...]:
+        if len(way) == 1:
+            return way
         there = tuple(member for member in way if not member.gone(now))
         return tuple(member for member in there if not member.idle(now)) or there or way
 
@@ -235,16 +246,19 @@ class Node:
         """Whether it reads and has never moved, where that says that it is not wired up."""
         if not self.optional:
             return False
-        leaves = list(self.leaves())
-        return not any(leaf.counter.counts for leaf in leaves) and any(leaf.still(now) for leaf in leaves)
+        if any(leaf.counter.counts for leaf in self.leaves()):
+            return False
+        return any(leaf.still(now) for leaf in self.leaves())
 
     def gone(self, now: Instant) -> bool:
         """Whether all devices below have been away for longer than what is bridged."""
-        return all(leaf.gone(now) for leaf in self.leaves())
+        return all(member.gone(now) for way in self.ways.values() for member in way)
 
     def leaves(self) -> Iterator[Leaf]:
-        """Yield the registers below."""
-        yield from dict.fromkeys(leaf for way in self.ways.values() for member in way for leaf in member.leaves())
+        """Yield the registers below; some more than once."""
+        for way in self.ways.values():
+            for member in way:
+                yield from member.leaves()
 
     def counting(self, now: Instant) -> Iterator[Leaf]:
         """Yield the registers that counted at the last tick at which any did; before that, those that shall."""
@@ -278,6 +292,10 @@ class Total(Node):
     def _forget(self) -> None:
         super()._forget()
         self._looks = {}
+
+    def _join(self, now: Instant) -> None:
+        if self.ways:
+            self._take(self._steps(now), now)
 
     def _take(self, steps: Mapping[str, Spans], now: Instant) -> None:
         at = now.boottime
