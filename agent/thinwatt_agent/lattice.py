@@ -152,6 +152,8 @@ class Asked:
 class Node:
     """A counter made of others; of its ways, which are twins, the first counts that has news.
 
+    ``changed``: since the tick before, another way counts, or it is made of others.
+
     Args:
         max_gap: what is bridged at most [ns].
         optional: while it reads and has never moved, it is not wired up: a sum without it is not short of it.
@@ -163,6 +165,7 @@ class Node:
         self.ways: Ways = {}
         self.spans: Spans = {}
         self.chosen = ""
+        self.changed = True
         self._asked: dict[str, Asked] = {}
         self._past: dict[int, Spans] = {}
         self._now: Instant | None = None
@@ -174,11 +177,13 @@ class Node:
             return
         if self._now and another_boot(self._now, now):
             self._forget()
-        self._tick, self._now = tick, now
+        self._tick, self._now, chosen = tick, now, self.chosen
+        self.changed = False
         for way in self.ways.values():
             for member in way:
                 member.update(now, tick)
         self._join(now)
+        self.changed |= self.chosen != chosen
 
     def _join(self, now: Instant) -> None:
         """Make the spans of those of the counters below."""
@@ -210,6 +215,7 @@ class Node:
         """Since when a way may count: not before a tick at which it lacked something that it needs no more."""
         before = self._asked.get(name)
         since = before.since if before else 0
+        self.changed |= not before or needed != before.needed
         if before and needed != before.needed and not set(needed).issuperset(before.needed):
             since = before.at if before.begun else now
         self._asked[name] = Asked(needed, begun, now, since)

@@ -47,6 +47,7 @@ class Totals:
         self._nodes: dict[str, Node] = {}
         self._places: dict[str, Place] = {}
         self._root = Total(max_gap)
+        self._counting: list[Leaf] = []
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -108,7 +109,10 @@ class Totals:
         """Return the registers that count now; before the first interval, those that shall."""
         if self._now is None or not self._root.ways:
             return []
-        return list(dict.fromkeys(self._root.counting(self._now)))
+        nodes = (self._root, *self._places.values(), *self._nodes.values())
+        if not self._root.chosen or any(node.changed for node in nodes):
+            self._counting = list(dict.fromkeys(self._root.counting(self._now)))
+        return self._counting
 
     def roles(self) -> dict[object, str]:
         """Return what each register is to the total, for people, by its counter."""
