@@ -11,7 +11,8 @@ A reading of a register has one of five outcomes (METHOD §1):
 ``failed``   no number, a number out of range, or one that the next good reading gives the lie (a torn read): the
              sample is missing, the state is kept, and the next good reading covers both intervals.
 ``gap``      longer than ``max_gap``, or long enough to hold a whole turn of the register: the energy is unknown but
-             for a lower bound, nothing is counted.
+             for a lower bound, nothing is counted. If the register shows the same number as before, it stood still and
+             may show later what it missed: that first rise belongs to the gap too.
 
 What one reading cannot decide, a later one does. A fall that is no clear wrap, and a rise that no machine makes, are
 held back as *candidates*. If the next good reading goes on from the candidate, that was a restart (or the wrap it might
@@ -26,7 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 EventKind = Literal["wrap", "restart", "failed", "gap"]
 EVENTS: Final[tuple[EventKind, ...]] = ("wrap", "restart", "failed", "gap")
@@ -63,12 +64,12 @@ class Limits:
     wrap_power: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A good reading [counts] and its instant."""
+class Point(NamedTuple):
+    """A good reading [counts], its instant, and whether it shows another number than the one before."""
 
     value: int
     at: Instant
+    moved: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,16 +149,17 @@ class EnergyCounter:
     """Joules and covered seconds since tick 0 of a register, from its readings.
 
     ``start`` is where its last unbroken run began, the instant and the counts then: all time from there to ``last`` is
-    counted.
+    counted. There is none while it stands still after a gap. ``shown`` is the last number but 0, believed or not.
     """
 
-    __slots__ = ("another", "candidates", "counts", "covered", "events", "last", "limits", "start")
+    __slots__ = ("another", "candidates", "counts", "covered", "events", "last", "limits", "shown", "start")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.another = False
         self.counts = 0
         self.covered = 0
+        self.shown = 0
         self.last: Point | None = None
         self.start: tuple[Instant, int] | None = None
         self.candidates: list[Point] = []
@@ -185,7 +187,8 @@ class EnergyCounter:
         if value is None or not 0 <= value <= (math.inf if self.limits.range is None else self.limits.range):
             self.events.append(Event("failed", now))
             return
-        point = Point(int(value), now)
+        point = Point(int(value), now, value != self.shown)
+        self.shown = point.value or self.shown
         if self.last is None:
             self.last, self.start = point, (now, self.counts)
         elif self.candidates:
@@ -217,6 +220,8 @@ class EnergyCounter:
         if how == "odd" or (how == "wrap" and torn(last, point, self.limits)):
             self.candidates.append(point)
             return
+        if self.start is None and counts and how in ("advance", "wrap"):
+            how = "gap"
         if how == "gap":
             self.events.append(Event("gap", point.at, counts * self.limits.unit))
         elif how == "restart":
@@ -228,7 +233,7 @@ class EnergyCounter:
     def _go_on(self, point: Point, unbroken: bool) -> None:
         self.last, self.another = point, False
         if not unbroken:
-            self.start = (point.at, self.counts)
+            self.start = (point.at, self.counts) if point.moved else None
 
     def _after(self, last: Point, point: Point) -> tuple[Relation, int]:
         """How a reading follows the last good one, which may be another register's."""
@@ -264,11 +269,12 @@ class EnergyCounter:
         first, *others = self.candidates
         self.candidates = []
         how, counts = self._after(last, first)
-        if how == "wrap":
-            self._count(how, counts, last, first)
+        wrapped = how == "wrap" and self.start is not None
+        if wrapped:
+            self._count("wrap", counts, last, first)
         else:
             self.events.append(Event("restart", first.at))
-        self._go_on(first, unbroken=how == "wrap")
+        self._go_on(first, unbroken=wrapped)
         for point in others:
             self._take(self.last or first, point)
 
@@ -293,7 +299,7 @@ class EnergyCounter:
     def restore(self, state: Any, boot_id: str) -> None:
         """Go on from what :meth:`state` gave, with nothing counted yet."""
         points = [Point(int(v), Instant(int(b), int(m), int(u), boot_id)) for v, b, m, u in state]
-        self.last, self.candidates = points[0], points[1:]
+        self.last, self.candidates, self.shown = points[0], points[1:], points[-1].value
         self.start = (points[0].at, 0)
 
 

@@ -1,36 +1,45 @@
-"""Counters that overlap, spliced into one that counts no joule twice. Pure: no file, no clock.
+"""Counters that overlap, spliced so that no joule counts twice. Pure: no file, no clock.
 
-A :class:`Node` is a cumulative counter made of others. Each of its *ways* is some counters that together measure what
-the node stands for, or less of it: psys, or all packages with their memory; a register, or its twin; one die, or all.
-At every tick, and by each way whose counters all have news:
+What is known is energy *between two ticks*. After each tick, every counter says from which ticks on, up to now, it saw
+everything, and how much it saw: its :attr:`spans`. A register has them between the ticks at which it had news. A
+:class:`Node` stands for something with several counters (a socket; its dies; its memory), and each of its *ways* is
+some of them that together measure it, or less of it: a register, or its twin; one die, or all. Then
 
-    node(now) ≥ node(then) + Σ (counter(now) - counter(then)),   then = the last tick at which they all had
+    span(then, now) = the first way's Σ span(then, now) of its counters, or span(then, between) + span(between, now)
 
-and the node becomes the first or the largest of these, never less than it was. No way counts more than was drawn, so by
-induction the node never does, whichever ways come, go, fail or lie still; and where one has it all, so has the node.
-When a way comes back, what another counted in its stead is in the node already and is not added again.
+and the :class:`Total` of the machine, whose ways are psys and all packages with their memory, is
 
-A counter that stands still has no news: what runs never draws exactly 0 J. If it moves again within ``max_gap``, the
-splice reaches back to where it stopped; later, it begins anew. Time that no way saw is not covered.
+    total(now) = the largest way's total(then) + Σ span(then, now) of its counters, of all ``then`` within ``max_gap``
+
+but never less than it was. No way counts more than was drawn between two ticks, so no span does, and by induction the
+total never does, whichever ways come, go, fail or lie still; and where one has it all, so has the total. When a way
+comes back, what another counted in its stead is in the total already and is not added again.
+
+A counter that stands still has no news: what runs never draws exactly 0 J. If it moves again within ``max_gap``, its
+span reaches back to where it stopped; later, it begins anew. Time that no way saw is not covered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import pairwise
 from typing import Final, Protocol
 
-from thinwatt_agent.counters import EnergyCounter, Instant, another_boot, elapsed
+from thinwatt_agent.counters import EnergyCounter, Instant, Point, another_boot, elapsed
 
+DIES: Final = "dies"
+"""The way that takes all dies of a place."""
 NEAR_SECONDS: Final = 0.1
 NEAR_SHARE: Final = 1e-3
-"""Two dies show one register where they are closer than 0.1 s of full power, and than 0.1 %: they are read one after
-the other."""
+"""Two dies are alike where they are closer than 0.1 s of full power, and than 0.1 %: one is read after the other."""
 SURELY_APART: Final = 2
-"""So many readings in a row tell two dies apart: between the two reads of one, the agent may have been held up."""
 SURELY_ALIKE: Final = 3
-"""So many in a row make one register of dies that were two: two that pass each other are alike for a moment."""
+"""So many looks in a row make dies several, or one again."""
+
+Ways = Mapping[str, "tuple[Leaf | Node, ...]"]
+Spans = dict[int, float]
+"""Joules from a tick, by its boottime [ns], up to now; empty for what has no news now, else now is in it, with 0."""
 
 
 class Device(Protocol):
@@ -39,38 +48,26 @@ class Device(Protocol):
     present: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What a node had at a tick: joules, covered time [ns], and what those of its counters had that had news.
-
-    ``ways`` are those that had news, each with the counters that it was made of then.
-    """
-
-    at: Instant
-    joules: float
-    covered: int
-    whole: int
-    members: Mapping[Leaf | Node, float]
-    ways: Mapping[str, frozenset[Leaf | Node]]
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """What a node has now by one of its ways, spliced to a look back; ``whole`` is what a whole saw [ns]."""
-
-    back: Look
-    joules: float
-    covered: int
-    whole: int
-
-
 class Leaf:
     """One register: what it measures (``domain``), by which driver (lower ``rank`` first), its name for people.
 
-    ``at`` is the last tick at which it had news: it moved, or began.
+    It has news when it counted, or began. ``moved``: this tick's number is another than the last, believed or not.
     """
 
-    __slots__ = ("_joules", "at", "counter", "device", "domain", "label", "max_gap", "rank")
+    __slots__ = (
+        "_counts",
+        "_news",
+        "_point",
+        "_start",
+        "counter",
+        "device",
+        "domain",
+        "label",
+        "max_gap",
+        "moved",
+        "rank",
+        "spans",
+    )
 
     def __init__(
         self, label: str, domain: str, rank: int, counter: EnergyCounter, device: Device, max_gap: int
@@ -81,25 +78,17 @@ class Leaf:
         self.counter = counter
         self.device = device
         self.max_gap = max_gap
-        self.at: Instant | None = None
-        self._joules = -1.0
-
-    @property
-    def joules(self) -> float:
-        """Counted since tick 0 [J]."""
-        return self.counter.joules
-
-    @property
-    def start(self) -> tuple[Instant, float] | None:
-        """Where its unbroken run began, and what it had then [J]."""
-        start = self.counter.start
-        return (start[0], start[1] * self.counter.limits.unit) if start else None
+        self.moved = False
+        self.spans: Spans = {}
+        self._counts = 0
+        self._news: dict[int, int] = {}
+        self._point: Point | None = None
+        self._start: tuple[Instant, int] | None = None
 
     @property
     def shown(self) -> float:
-        """What the register showed at its last good reading [J]."""
-        last = self.counter.last
-        return last.value * self.counter.limits.unit if last else 0.0
+        """The last number in the register but 0 [J], believed or not."""
+        return self.counter.shown * self.counter.limits.unit
 
     def reads(self, now: Instant) -> bool:
         """Whether this tick's reading is a good one."""
@@ -107,9 +96,21 @@ class Leaf:
 
     def update(self, now: Instant, tick: int) -> None:  # noqa: ARG002 - the form of a node
         """See whether it has news; its meter was read."""
-        began = self.counter.start is not None and self.counter.start[0] == now
-        if self.reads(now) and (began or self.joules > self._joules):
-            self.at, self._joules = now, self.joules
+        counter, at = self.counter, now.boottime
+        point = counter.candidates[-1] if counter.candidates else counter.last
+        new = point and point.at == now and point is not self._point
+        self.moved = bool(new and point and point.moved and point.value)
+        self._point = point
+        if counter.start is not self._start:
+            self._start = counter.start
+            self._news = {self._start[0].boottime: self._start[1]} if self._start else {}
+            self._counts = self._start[1] if self._start else counter.counts
+        self.spans = {}
+        if self._start and self.reads(now) and (counter.counts > self._counts or at in self._news):
+            self._counts = self._news[at] = counter.counts
+            self._news = {then: counts for then, counts in self._news.items() if at - then <= self.max_gap}
+            unit = counter.limits.unit
+            self.spans = {then: (self._counts - counts) * unit for then, counts in self._news.items()}
 
     def idle(self, now: Instant) -> bool:  # noqa: ARG002 - the form of a node
         """A register by itself is always asked for."""
@@ -117,7 +118,8 @@ class Leaf:
 
     def still(self, now: Instant) -> bool:
         """Whether it has been read twice and has never moved."""
-        return self.reads(now) and not self.joules and self.start is not None and self.start[0] != now
+        start = self.counter.start
+        return self.reads(now) and not self.counter.counts and not (start and start[0] == now)
 
     def gone(self, now: Instant) -> bool:
         """Whether its device is away and has never counted, or has been away for longer than what is bridged."""
@@ -137,128 +139,132 @@ class Leaf:
         yield self
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a way was made of at a tick ``at``, whether all of it had news, and since when it may count [ns]."""
+
+    needed: tuple[Leaf | Node, ...]
+    begun: bool
+    at: int
+    since: int
+
+
 class Node:
-    """A counter made of others.
+    """A counter made of others; of its ways, which are twins, the first counts that has news.
+
+    ``changed``: since the tick before, another way counts, or it is made of others.
 
     Args:
         max_gap: what is bridged at most [ns].
-        largest: of several ways the one that has most counts (a whole and its parts); else (twins) the one that saw
-            most of the time, spliced to the latest look, the first of those that are alike.
         optional: while it reads and has never moved, it is not wired up: a sum without it is not short of it.
     """
 
-    def __init__(self, max_gap: int, *, largest: bool = False, optional: bool = False) -> None:
+    def __init__(self, max_gap: int, *, optional: bool = False) -> None:
         self.max_gap = max_gap
-        self.largest = largest
         self.optional = optional
-        self.ways: dict[str, tuple[Leaf | Node, ...]] = {}
-        self.wholes: set[str] = set()
-        self.joules = 0.0
-        self.covered = 0
-        self.whole = 0
-        self.at: Instant | None = None
-        self.start: tuple[Instant, float] | None = None
+        self.ways: Ways = {}
+        self.spans: Spans = {}
         self.chosen = ""
-        self._begun_covered = 0
-        self._looks: list[Look] = []
+        self.changed = True
+        self._asked: dict[str, Asked] = {}
+        self._past: dict[int, Spans] = {}
+        self._now: Instant | None = None
         self._tick = -1
-
-    def begin(self, at: Instant) -> None:
-        """Count from there: another process has counted up to then."""
-        self._looks = [Look(at, 0.0, 0, 0, {}, {})]
 
     def update(self, now: Instant, tick: int) -> None:
         """Take in what the counters below have after their readings of this tick."""
         if self._tick == tick:
             return
-        self._tick = tick
-        self._looks = [k for k in self._looks if not another_boot(k.at, now) and elapsed(k.at, now) <= self.max_gap]
-        for member in self._members():
-            member.update(now, tick)
-        reached: dict[str, Reach] = {}
-        ways: dict[str, frozenset[Leaf | Node]] = {}
-        for name, way in self.ways.items():
-            needed = self._needed(way, now)
-            if all(member.at == now for member in needed):
-                ways[name] = frozenset(needed)
-                reach = self._reach(name, needed, now)
-                if reach:
-                    reached[name] = reach
-        if reached:
-            self._take(reached, now)
-        news = {member: member.joules for member in self._members() if member.at == now}
-        look = Look(now, self.joules, self.covered, self.whole, news, ways)
-        if ways and not reached and not self._awaits(ways):
-            self._begin(look, now)
-        self._looks.append(look)
+        if self._now and another_boot(self._now, now):
+            self._forget()
+        self._tick, self._now, chosen = tick, now, self.chosen
+        self.changed = False
+        for way in self.ways.values():
+            for member in way:
+                member.update(now, tick)
+        self._join(now)
+        self.changed |= self.chosen != chosen
 
-    def _members(self) -> Iterator[Leaf | Node]:
-        return (member for way in self.ways.values() for member in way)
+    def _join(self, now: Instant) -> None:
+        """Make the spans of those of the counters below."""
+        name, way = next(iter(self.ways.items()))
+        if len(self.ways) == len(way) == 1:
+            self.spans = way[0].spans
+            self.chosen = name if len(self.spans) > 1 else self.chosen
+        else:
+            self._take(self._steps(now), now)
+
+    def _forget(self) -> None:
+        """Forget all instants: boottime begins anew."""
+        self._asked, self._past = {}, {}
+
+    def _steps(self, now: Instant) -> dict[str, Spans]:
+        """Return what each open way has, if all that it is made of has news."""
+        steps: dict[str, Spans] = {}
+        for name, way in self._open(now).items():
+            first, *others = needed = self._needed(way, now)
+            rise = first.spans
+            for member in others:
+                rise = {then: joules + member.spans[then] for then, joules in rise.items() if then in member.spans}
+            since = self._since(name, needed, bool(rise), now.boottime)
+            if rise:
+                steps[name] = {then: joules for then, joules in rise.items() if then >= since} if since else rise
+        return steps
+
+    def _since(self, name: str, needed: tuple[Leaf | Node, ...], begun: bool, now: int) -> int:
+        """Since when a way may count: not before a tick at which it lacked something that it needs no more."""
+        before = self._asked.get(name)
+        since = before.since if before else 0
+        self.changed |= not before or needed != before.needed
+        if before and needed != before.needed and not set(needed).issuperset(before.needed):
+            since = before.at if before.begun else now
+        self._asked[name] = Asked(needed, begun, now, since)
+        return since
+
+    def _take(self, steps: Mapping[str, Spans], now: Instant) -> None:
+        at = now.boottime
+        self.spans = {}
+        for rise in reversed([*steps.values()]):
+            self.spans |= rise
+        if any(len(rise) > 1 for rise in steps.values()):
+            self.chosen = max(steps, key=lambda name: max((t for t in steps[name] if t < at), default=-1))
+        if len(self.ways) < 2:
+            return
+        step = list(self.spans.items())
+        past = {t: spans for t, spans in self._past.items() if at - t <= self.max_gap}
+        for between, joules in step:
+            for then, before in past.get(between, {}).items():
+                if then in past:
+                    self.spans[then] = max(self.spans.get(then, 0.0), before + joules)
+        self._past = past | {at: self.spans}
+
+    def _open(self, now: Instant) -> Ways:  # noqa: ARG002 - Place needs it
+        """Return the ways that may count at this tick."""
+        return self.ways
 
     def _needed(self, way: tuple[Leaf | Node, ...], now: Instant) -> tuple[Leaf | Node, ...]:
+        if len(way) == 1:
+            return way
         there = tuple(member for member in way if not member.gone(now))
         return tuple(member for member in there if not member.idle(now)) or there or way
 
-    def _reach(self, name: str, needed: tuple[Leaf | Node, ...], now: Instant) -> Reach | None:
-        """Return what the node has by a way, from the last look at which all its counters had news and were unbroken.
-
-        It does not reach back beyond a look at which the way did without one of them.
-        """
-        starts = [member.start for member in needed]
-        for back in reversed(self._looks):
-            if name in back.ways and not back.ways[name].issuperset(needed):
-                return None
-            since = elapsed(back.at, now)
-            rise = 0.0
-            for member, start in zip(needed, starts, strict=True):
-                if start is None or start[0].boottime > back.at.boottime:
-                    return None
-                if start[0].boottime == back.at.boottime:
-                    rise += member.joules - start[1]
-                elif member in back.members:
-                    rise += member.joules - back.members[member]
-                else:
-                    break
-            else:
-                if since:
-                    whole = back.whole + (since if name in self.wholes else 0)
-                    return Reach(back, back.joules + rise, back.covered + since, whole)
-        return None
-
-    def _take(self, reached: Mapping[str, Reach], now: Instant) -> None:
-        self.chosen = max(reached, key=lambda name: self._worth(reached[name]))
-        reach = reached[self.chosen]
-        self.joules = max(self.joules, reach.joules)
-        self.whole = max(self.whole, reach.whole)
-        self.covered = max(self.covered, *(r.covered for r in reached.values()))
-        self._begin(reach.back, now)
-
-    def _worth(self, reach: Reach) -> tuple[float, int]:
-        return (reach.joules, 0) if self.largest else (reach.covered, reach.back.at.boottime)
-
-    def _begin(self, back: Look, now: Instant) -> None:
-        """Have news; an unbroken run goes on, or begins at that look."""
-        self.at = now
-        run = self.start
-        if run is None or another_boot(run[0], now) or self.covered - self._begun_covered != elapsed(run[0], now):
-            self.start, self._begun_covered = (back.at, back.joules), back.covered
-
-    def _awaits(self, begun: Container[str]) -> bool:
-        """Whether another way may still bring what was drawn up to now."""
-        others = {member for name, way in self.ways.items() if name not in begun for member in way}
-        return any(not others.isdisjoint(look.members) for look in self._looks)
-
     def idle(self, now: Instant) -> bool:
         """Whether it reads and has never moved, where that says that it is not wired up."""
-        return self.optional and not self.joules and any(leaf.still(now) for leaf in self.leaves())
+        if not self.optional:
+            return False
+        if any(leaf.counter.counts for leaf in self.leaves()):
+            return False
+        return any(leaf.still(now) for leaf in self.leaves())
 
     def gone(self, now: Instant) -> bool:
         """Whether all devices below have been away for longer than what is bridged."""
-        return all(leaf.gone(now) for leaf in self.leaves())
+        return all(member.gone(now) for way in self.ways.values() for member in way)
 
     def leaves(self) -> Iterator[Leaf]:
-        """Yield the registers below, each once."""
-        yield from dict.fromkeys(leaf for member in self._members() for leaf in member.leaves())
+        """Yield the registers below; some more than once."""
+        for way in self.ways.values():
+            for member in way:
+                yield from member.leaves()
 
     def counting(self, now: Instant) -> Iterator[Leaf]:
         """Yield the registers that counted at the last tick at which any did; before that, those that shall."""
@@ -266,82 +272,121 @@ class Node:
             yield from member.counting(now)
 
     def _first(self, now: Instant) -> str:
-        """Return the way that shall count as far as one reading tells: the first that reads; a whole, not 0."""
-        for name, way in self.ways.items():
-            leaves = [leaf for member in way for leaf in member.leaves()]
-            reads = all(any(leaf.reads(now) for leaf in m.leaves()) for m in way)
-            if reads and (name not in self.wholes or any(leaf.shown for leaf in leaves)):
+        """Return the way that shall count as far as one reading tells: the first that reads."""
+        for name, way in self._open(now).items():
+            if all(any(leaf.reads(now) for leaf in member.leaves()) for member in way):
                 return name
-        return list(self.ways)[-1 if self.largest else 0]
+        return next(iter(self.ways))
 
 
-class Dies(Node):
-    """The dies of one socket: each has a register of its own, or some show the same one.
-
-    Which it is shows in the readings: registers that are read one after the other and are alike are one. As long as
-    nothing tells, they are several, and all are needed. When it turns out otherwise, counting begins anew.
-    """
+class Total(Node):
+    """What a machine drew since tick 0, of which a whole's register saw ``whole`` [ns]: of its ways, the largest."""
 
     def __init__(self, max_gap: int) -> None:
         super().__init__(max_gap)
+        self.wholes: dict[str, tuple[Leaf | Node, ...]] = {}
+        self.joules = 0.0
+        self.covered = 0
+        self.whole = 0
+        self.at: Instant | None = None
+        self._looks: dict[int, tuple[float, int, int]] = {}
+
+    def begin(self, at: Instant) -> None:
+        """Count from there: another process has counted up to then."""
+        self._looks = {at.boottime: (0.0, 0, 0)}
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._looks = {}
+
+    def _join(self, now: Instant) -> None:
+        if self.ways:
+            self._take(self._steps(now), now)
+
+    def _take(self, steps: Mapping[str, Spans], now: Instant) -> None:
+        at = now.boottime
+        self._looks = {t: look for t, look in self._looks.items() if at - t <= self.max_gap}
+        best, seen = (-1.0, 0), 0
+        for name, rise in steps.items():
+            for then, joules in rise.items():
+                if then == at or then not in self._looks:
+                    continue
+                before, covered, whole = self._looks[then]
+                self.covered = max(self.covered, covered + at - then)
+                if (before + joules, then) > best:
+                    best = before + joules, then
+                    self.chosen, seen = name, whole + (at - then if name in self.wholes else 0)
+        self.joules, self.whole = max(self.joules, best[0]), max(self.whole, seen)
+        if steps:
+            self.at = now
+        self._looks[at] = self.joules, self.covered, self.whole
+
+    def _first(self, now: Instant) -> str:
+        """Return the way that shall count: the first that reads; a whole if it shows more than 0."""
+        for name, way in self.ways.items():
+            leaves = [[*member.leaves()] for member in way]
+            reads = all(any(leaf.reads(now) for leaf in of) for of in leaves)
+            if reads and (name not in self.wholes or any(leaf.shown for of in leaves for leaf in of)):
+                return name
+        return list(self.ways)[-1]
+
+
+class Place(Node):
+    """A socket, or its memory, whose dies may have registers beside or instead of its own.
+
+    Some processors have a register in each die (Intel Cascade Lake-AP), on others every die shows the one register of
+    the socket (AMD Zen): all of them do, or none. Only readings tell which:
+
+    - One register can't show two numbers at a time, but for what is drawn between two reads. Dies that moved and are
+      apart, twice in a row, have their own; once may be an agent held up, or a torn read.
+    - Registers of their own may be alike by chance, once in thousands. Dies that are alike are taken for one until they
+      are apart. Taken for several before, they have to be alike for longer.
+
+    A die by itself is never more than its socket, so each is a way unless they are several; their sum is one only while
+    they are. As long as it can't be known nothing counts, unless there is but one die to count. When it is known, or
+    turns out otherwise, spans say what was drawn since, as far back as ``max_gap``; nothing is taken back. So too much
+    counts only where one register read twice differed twice in a row: the socket's energy again for each further die,
+    from ``max_gap`` before until they have been alike for three looks.
+    """
+
+    def __init__(self, max_gap: int, *, optional: bool = False) -> None:
+        super().__init__(max_gap, optional=optional)
         self.dies: dict[str, Node] = {}
-        self._runs: dict[tuple[str, str], int] = {}
-        self._alike: dict[tuple[str, str], bool] = {}
-        self._grouped = ""
+        self.one: bool | None = None
+        self._run = 0
+
+    @property
+    def by_dies(self) -> Ways:
+        """The ways by its dies: their sum, and each."""
+        return {DIES: tuple(self.dies.values())} | {n: (die,) for n, die in self.dies.items()} if self.dies else {}
 
     def update(self, now: Instant, tick: int) -> None:
-        """Judge which dies are one, then take in what they have."""
-        if self._tick == tick:
-            return
-        for die in self.dies.values():
-            die.update(now, tick)
-        for pair in combinations(self.dies, 2):
-            self._judge(pair, now)
-        groups: list[list[str]] = []
-        for name in self.dies:
-            one = next((g for g in groups if any(self._alike.get((other, name)) for other in g)), None)
-            if one is None:
-                groups.append([name])
-            else:
-                one.append(name)
-        self._group(groups)
+        """Judge whether its dies are one, then take in what they have."""
+        if self._tick != tick and self.dies:
+            for die in self.dies.values():
+                die.update(now, tick)
+            self._judge()
         super().update(now, tick)
 
-    def _judge(self, pair: tuple[str, str], now: Instant) -> None:
-        """Look at two dies; one that stands still tells nothing, but for the first look."""
-        a, b = (next(self.dies[name].leaves()) for name in pair)
-        if not a.reads(now) or not b.reads(now) or not a.shown or not b.shown:
+    def _open(self, now: Instant) -> Ways:
+        if not self.dies:
+            return self.ways
+        unknown = self.one is None and len(self._needed(self.ways[DIES], now)) > 1
+        shut = {DIES, *self.dies} if unknown else {DIES} if self.one else self.dies.keys()
+        return {name: way for name, way in self.ways.items() if name not in shut}
+
+    def _judge(self) -> None:
+        """Look at the dies that moved at this tick."""
+        moved = sorted(
+            (leaf.shown, leaf.counter.limits.max_power)
+            for leaf in (next((k for k in die.leaves() if k.moved), None) for die in self.dies.values())
+            if leaf
+        )
+        if len(moved) < 2:
             return
-        run = self._runs.get(pair, 0)
-        if run and (a.at != now or b.at != now):
-            return
-        run = max(run, 0) + 1 if _near(a, b) else min(run, 0) - 1
-        self._runs[pair] = run
-        if run >= (1 if pair not in self._alike else SURELY_ALIKE):
-            self._alike[pair] = True
-        elif run <= -SURELY_APART:
-            self._alike[pair] = False
-
-    def _group(self, groups: list[list[str]]) -> None:
-        """Take each group for one register."""
-        grouped = " ".join("=".join(group) for group in groups)
-        if grouped == self._grouped:
-            return
-        if self._grouped:
-            self._looks = []
-        self._grouped = grouped
-        self.ways = {"dies": tuple(self._one(group) for group in groups)}
-
-    def _one(self, group: list[str]) -> Node:
-        if len(group) == 1:
-            return self.dies[group[0]]
-        one = Node(self.max_gap)
-        if self._looks and not self.at:
-            one.begin(self._looks[0].at)  # where another process left off
-        one.ways = {name: (self.dies[name],) for name in group}
-        return one
-
-
-def _near(a: Leaf, b: Leaf) -> bool:
-    power = max(leaf.counter.limits.max_power for leaf in (a, b))
-    return abs(a.shown - b.shown) <= min(NEAR_SECONDS * power, NEAR_SHARE * max(a.shown, b.shown))
+        alike = any(b - a <= min(NEAR_SECONDS * power, NEAR_SHARE * b) for (a, _), (b, power) in pairwise(moved))
+        self._run = max(self._run, 0) + 1 if alike else min(self._run, 0) - 1
+        if self._run >= (SURELY_ALIKE if self.one is False else 1):
+            self.one = True
+        elif self._run <= -SURELY_APART:
+            self.one = False

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from thinwatt_agent.counters import EnergyCounter, Instant
-from thinwatt_agent.lattice import Device, Dies, Leaf, Node
+from thinwatt_agent.lattice import Device, Leaf, Node, Place, Total, Ways
 from thinwatt_agent.wire import Column
 
 COLUMNS: Final = (
@@ -30,8 +30,6 @@ COLUMNS: Final = (
     Column("rapl", "platform", "counter", "s", "total"),
 )
 """``total`` is False: it is the sum of the parts, not one of them."""
-
-AnyNode = TypeVar("AnyNode", bound=Node)
 
 PSYS: Final = re.compile(r"psys(-\d+)?")
 SOCKET: Final = re.compile(r"(package-\d+)(-die-\d+)?(/dram)?")
@@ -43,13 +41,13 @@ class Totals:
 
     def __init__(self, max_gap: int) -> None:
         self._max_gap = max_gap
-        self._handed: Instant | None = None
         self._tick = 0
         self._now: Instant | None = None
         self._leaves: list[Leaf] = []
         self._nodes: dict[str, Node] = {}
-        self._dies: dict[str, Dies] = {}
-        self._root = Node(max_gap, largest=True)
+        self._places: dict[str, Place] = {}
+        self._root = Total(max_gap)
+        self._counting: list[Leaf] = []
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -70,47 +68,37 @@ class Totals:
         """Take in a register: its name for people, what it measures, its driver's rank among twins."""
         self._leaves.append(Leaf(label, domain, rank, counter, device, self._max_gap))
         if PSYS.fullmatch(domain):
-            self._root.ways[domain] = (self._register(domain),)
-            self._root.wholes.add(domain)
+            self._root.wholes[domain] = (self._register(domain),)
         elif found := SOCKET.fullmatch(domain):
-            self._socket(domain, found[1] + (found[3] or ""), die=bool(found[2]))
-        order = sorted(self._root.ways.items(), key=lambda way: way[0] == PACKAGES)
-        self._root.ways = dict(order)
+            self._socket(domain, found[1] + (found[3] or ""))
+        sockets = any(not name.endswith("/dram") for name in self._places)
+        packages = {PACKAGES: tuple(self._places.values())} if sockets else {}
+        self._root.ways = {**self._root.wholes, **packages}
+
+    def _socket(self, domain: str, name: str) -> None:
+        """Take in a register of a socket or a memory, ``name``: of the whole of it, or of a die."""
+        place = self._places.get(name) or Place(self._max_gap, optional=name.endswith("/dram"))
+        self._places[name] = place
+        if domain != name:
+            place.dies[domain] = self._register(domain, optional=True)
+        place.ways = {**self._twins(name), **place.by_dies}
 
     def _register(self, domain: str, optional: bool = False) -> Node:
         """Return the node of all twins that measure a thing."""
         if domain not in self._nodes:
-            self._nodes[domain] = self._begun(Node(self._max_gap, optional=optional))
-        node = self._nodes[domain]
+            self._nodes[domain] = Node(self._max_gap, optional=optional)
+        self._nodes[domain].ways = self._twins(domain)
+        return self._nodes[domain]
+
+    def _twins(self, domain: str) -> Ways:
         twins = sorted((leaf for leaf in self._leaves if leaf.domain == domain), key=lambda leaf: leaf.rank)
-        dies = {name: way for name, way in node.ways.items() if name == "dies"}
-        node.ways = {f"{leaf.rank} {leaf.label}": (leaf,) for leaf in twins} | dies
-        return node
-
-    def _socket(self, domain: str, place: str, die: bool) -> None:
-        """Take in a socket or a memory, ``place``, or a die of it."""
-        node = self._register(place, optional=place.endswith("/dram"))
-        if die:
-            if place not in self._dies:
-                self._dies[place] = self._begun(Dies(self._max_gap))
-            self._dies[place].dies[domain] = self._register(domain, optional=True)
-            node.ways["dies"] = (self._dies[place],)
-        places = [name for name in self._nodes if (found := SOCKET.fullmatch(name)) and not found[2]]
-        if not all(name.endswith("/dram") for name in places):
-            self._root.ways[PACKAGES] = tuple(self._nodes[name] for name in places)
-
-    def _begun(self, node: AnyNode) -> AnyNode:
-        """Return a new node, at the first tick one that goes on from another process's."""
-        if self._handed:
-            node.begin(self._handed)
-        return node
+        return {f"{leaf.rank} {leaf.label}": (leaf,) for leaf in twins}
 
     def update(self, now: Instant) -> None:
         """Take in the readings of a tick."""
         self._now = now
         self._tick += 1
         self._root.update(now, self._tick)
-        self._handed = None
 
     def settle(self) -> None:
         """Take in what only the end of a recording decided."""
@@ -121,7 +109,10 @@ class Totals:
         """Return the registers that count now; before the first interval, those that shall."""
         if self._now is None or not self._root.ways:
             return []
-        return list(dict.fromkeys(self._root.counting(self._now)))
+        nodes = (self._root, *self._places.values(), *self._nodes.values())
+        if not self._root.chosen or any(node.changed for node in nodes):
+            self._counting = list(dict.fromkeys(self._root.counting(self._now)))
+        return self._counting
 
     def roles(self) -> dict[object, str]:
         """Return what each register is to the total, for people, by its counter."""
@@ -136,8 +127,7 @@ class Totals:
     def restore(self, state: Any, now: Instant) -> None:
         """Count from where another process of this boot left off, as :meth:`state` says; None: nobody knows where."""
         if state is not None:
-            self._handed = replace(now, boottime=int(state))
-            self._root.begin(self._handed)
+            self._root.begin(replace(now, boottime=int(state)))
 
 
 def _role(leaf: Leaf, counting: list[Leaf], still: set[Leaf]) -> str:

@@ -19,6 +19,8 @@ FINE = "fine"
 FAULTS = ("unreadable", "away", "frozen", "halted", "zero")
 STEP = 10
 """Seconds between two ticks."""
+BELIEVED = {"psys": 2000, "dram": 200, "package": 600}
+"""What the agent believes a zone without stated limits to draw at most [W]."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,16 @@ class Register:
     def moves(self, tick: int) -> bool:
         """Whether it shows the truth of the interval before this tick: fine, now and then."""
         return self.states[tick] == FINE
+
+    def believed(self, tick: int, energy: Sequence[int]) -> bool:
+        """Whether its number at a tick is no further above the one before than its kind draws in that time."""
+        shown = self.shows(energy)
+        before = next((t for t in range(tick - 1, -1, -1) if isinstance(shown[t], int) and shown[t]), None)
+        now, then = shown[tick], shown[before] if before is not None else None
+        if before is None or not isinstance(now, int) or not isinstance(then, int):
+            return True
+        kind = next(k for k in BELIEVED if k in self.part)
+        return now - then <= BELIEVED[kind] * (tick - before) * STEP * 1_000_000
 
 
 @dataclass(frozen=True)
