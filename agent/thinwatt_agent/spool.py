@@ -313,7 +313,8 @@ class Spool:
         if self._open_store is None:
             return
         try:
-            self._disk = self._disk or self._open_store()
+            if self._disk is None:
+                self._disk = self._take_in(self._open_store())
             for s in [s for s in self._segments if s.store is self._memory]:
                 self._disk.write(s.name, self._memory.read(s.name))
                 s.store = self._disk
@@ -324,6 +325,29 @@ class Spool:
         if self._told:
             log.warning("the spool's folder can be written again")
             self._told = False
+
+    def _take_in(self, disk: Store) -> Store:
+        """Put what a folder that could not be opened at the start has from earlier lives before the rows of this one.
+
+        Their numbers go on behind it: the newest state is that of the newest file, and no file is written over.
+        """
+        mine, self._segments = self._segments, []
+        try:
+            for name in disk.names():
+                self._load(disk, name)
+        except OSError:
+            disk.close()
+            self._segments = mine
+            raise
+        for s in self._segments:
+            s.state = b""
+        for s in mine:
+            data, name = self._memory.read(s.name), f"{self._next:012d}{SUFFIX}"
+            self._memory.remove(s.name)
+            self._memory.write(name, data)
+            s.name, self._next = name, self._next + 1
+        self._segments += mine
+        return disk
 
     # Reading
 

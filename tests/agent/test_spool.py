@@ -190,6 +190,31 @@ def test_a_disk_that_cannot_be_written_now_is_not_trusted_either() -> None:
     assert again.streams() == [(A, 6)], "its rows can be read and sent all the same"
 
 
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_folder_that_comes_back_after_the_start_is_gone_on_with(before: int) -> None:
+    """What earlier lives left there is sent, not written over, and the next life goes on from the newest state."""
+    disk, marker = FaultyDisk(), KeptMarker()
+    first = spool_on(disk, marker=marker)
+    for i in range(3):
+        first.append(HELLO, rows(A, 2 * i + 1, 2 * i + 2), state(2 * i + 2))
+    disk.trouble = "gone"
+    second = spool_on(disk, marker=marker)
+    assert second.resume() is None
+    for i in range(before):
+        second.append(HELLO, rows(B, i + 1, i + 1), state(100 + i))
+    disk.trouble = ""
+    second.append(HELLO, rows(B, before + 1, before + 1), state(107))
+    assert second.streams() == [(A, 6), (B, before + 1)]
+    frame = second.take(A, 0, 1 << 20)
+    assert frame
+    assert ticks_of(frame.message) == [1, 2, 3, 4, 5, 6]
+    third = spool_on(disk, marker=marker)
+    resume = third.resume()
+    assert resume
+    assert resume.state == {"tick": 107}
+    assert third.streams() == [(A, 6), (B, before + 1)]
+
+
 def test_the_marker_goes_when_the_newest_rows_are_durable_again() -> None:
     disk, marker = FaultyDisk(), KeptMarker()
     spool = spool_on(disk, marker=marker)
