@@ -82,18 +82,18 @@ export function certain(month, mine, estimate, rest) {
 }
 
 // Energy now and in the same part of last year; the part of it that the ledger has, where that is a week at least.
-function compared(period, now, then, days) {
+function compared(period, now, then, days, until) {
   if (!then) return null;
   const first = written(period.then[0]).slice(0, 10);
   const shown = (iso) => moment(`${iso}T00:00:00Z`, { day: "numeric", month: "long", year: "numeric" }, "UTC");
   const known = then.length ? then[0].begin.slice(0, 10) : null;
   const none = (key, day) => element("p", { class: "muted" }, t(key, { day: shown(day) }));
-  const line = (change, key, day, kwh) => element("p", {}, element("strong", {}, signed(change)), ` ${t(key, { day: shown(day), energy: figure(kwh, "kWh") })}`);
+  const line = (change, key, day, kwh, so) => element("p", {}, element("strong", {}, signed(change)), ` ${t(key, { day: shown(day), time: written(until).slice(11, 16), now: figure(so, "kWh"), energy: figure(kwh, "kWh") })}`);
   if (known === null) return none("then.none", first);
   // The rows of last year begin a day before what is compared: only where that day has some is all of it known.
   if (known < first) {
     const before = total(then.filter((row) => row.begin.slice(0, 10) >= first), "kwh");
-    return before > 0 && now !== null ? line(now / before - 1, `then.${period.name}`, first, before) : none("then.withheld", first);
+    return before > 0 && now !== null ? line(now / before - 1, `then.${period.name}`, first, before, now) : none("then.withheld", first);
   }
   const start = new Date(Date.parse(`${known}T00:00:00Z`) + DAY);
   if (period.name === "today" || period.then[1] - start < WEEK) return none("then.none", first);
@@ -101,10 +101,10 @@ function compared(period, now, then, days) {
   const same = `${Number(since.slice(0, 4)) + 1}${since.slice(4)}`;
   const before = total(then.filter((row) => row.begin.slice(0, 10) >= since), "kwh");
   const after = total(days.filter((row) => row.begin.slice(0, 10) >= same), "kwh");
-  return before > 0 && after !== null ? line(after / before - 1, "then.part", since, before) : none("then.withheld", first);
+  return before > 0 && after !== null ? line(after / before - 1, "then.part", since, before, after) : none("then.withheld", first);
 }
 
-function tile(period, found, same, then, days, mine, estimate) {
+function tile(period, found, same, then, days, mine, estimate, until) {
   const list = mine(found.rows);
   const told = all(list);
   const rest = untold(estimate, mine(days), period.begin, period.end);
@@ -124,7 +124,7 @@ function tile(period, found, same, then, days, mine, estimate) {
     interval(shown.kwh_low ?? null, shown.kwh_high ?? null, "kWh"),
     both && !told ? element("p", { class: "mark-assumed" }, t("told.none")) : null,
     pairs(lines),
-    told ? compared(period, total(mine(same?.rows ?? []), "kwh"), then && mine(then.rows), mine(days)) : null,
+    told ? compared(period, total(mine(same?.rows ?? []), "kwh"), then && mine(then.rows), mine(days), until) : null,
     how(`period-${period.name}`, [t("period.how"), both ? t("period.how.rest") : "", t(`period.how.${period.name}`), factors.join(" "), eur === null ? t("cost.none") : t("cost.how")].filter(Boolean).join(" ")),
   ];
   return element("article", { class: "card" }, ...parts);
@@ -141,7 +141,7 @@ export async function tiles(all, span, days, mine, estimate, until) {
       until > period.begin ? span(period.begin, until, period.grain, "") : null,
       until > period.begin ? span(from, to, "day", "") : null,
     ]);
-    made.push(tile(period, found, same, then, days.rows, mine, estimate));
+    made.push(tile(period, found, same, then, days.rows, mine, estimate, until));
   }
   fill("periods", ...made);
 }
