@@ -12,6 +12,10 @@ from hypothesis import HealthCheck, settings
 # A shared machine is slow at times: no deadline anywhere. `make fuzz` asks for the third profile.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+# A second Python tries that all of it works there; the laws are tried in full by the first.
+settings.register_profile(
+    "few", deadline=None, print_blob=True, max_examples=20, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile("fuzz", deadline=None, print_blob=True, max_examples=20_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") == "true" else "here"))
 
