@@ -197,7 +197,7 @@ def booked_is_ledger(books: Books) -> None:
             sums["DEVICE_ENERGY"] += joules
             sums["COVERED"] += covered
             sums["DEVICE_COVERED"] += covered
-        else:
+        elif source != "model":  # what the models assume beside a meter is learnt from, and counted nowhere
             sums["SOURCE_ENERGY"] += joules
     totals: dict[str, float] = defaultdict(float)
     for (family, _), total in books.booked.items():

@@ -28,7 +28,7 @@ import pytest
 
 from tests.invariants import laws
 from tests.invariants.pages import Follower
-from tests.invariants.processes import Collector, Site, site, wait_for
+from tests.invariants.processes import TOKEN, Collector, Site, site, wait_for
 from tests.invariants.settling import booked_more, settle
 from thinwatt_collector.demo.campus.__main__ import run as write_history
 
@@ -163,11 +163,8 @@ def test_months_are_compacted_beside_everything_else(here: Site) -> None:
     collector = here.collector()
     until = int(time.time()) // 900 * 900
     write_history(collector.ledger.parent, 1, MONTHS, until)
-    with collector.config.open("a") as file:
-        file.write('[api]\ntokens = "tokens.toml"\n')
     text = collector.config.read_text()
     collector.config.write_text(text.replace("commit_every", f'keep_slots = "{KEPT} d"\ncommit_every'))
-    token = collector.ask("api-token", "reader", "--role", "technical").strip()
     whole, _, counts = campus(collector.ledger)
     machine = here.machine("live", [(collector.port, "collector")])
     agents = here.agents(machine, program=(HURRIED, "none"))
@@ -177,7 +174,7 @@ def test_months_are_compacted_beside_everything_else(here: Site) -> None:
     today = datetime.fromtimestamp(until, UTC).date()
     window = today - timedelta(days=(MONTHS - 1) * 28), today - timedelta(days=3)
     backup, compacted = here.folder / "backup.duckdb", time.monotonic()
-    with closing(Follower(collector)) as follower, closing(Readers(collector, token, window)) as readers:
+    with closing(Follower(collector)) as follower, closing(Readers(collector, TOKEN, window)) as readers:
         wait_for(lambda: len(readers.answers) > 3, "answers")
         for n in range(KILLS):
             time.sleep(rng.uniform(0.5, 5.0))
