@@ -78,7 +78,7 @@ def test_a_backup_onto_a_full_disk_is_refused_and_the_old_one_and_the_collector_
     assert "no backup was written" in said
     assert "No space left" in said
     assert target.read_bytes() == before
-    assert {p.name for p in small.iterdir()} == {"copy", "ballast"}
+    assert {p.name for p in small.iterdir()} == {"copy", "copy.calibrations.jsonl", "ballast"}
     booked_more(collector)
     collector.down()
     assert "No space left" in refused(collector, "backup", str(target))
