@@ -341,7 +341,7 @@ class Collector:
             "silent": sum(now - seen > self._config.stale_after * SECOND for seen in newest.values()),
             "last_commit": self._last_commit,
             "oldest_unbooked": float(self._unbooked()[0]),
-            "ledger": self._config.ledger.partition(":")[2],
+            "ledger": str(self._ledger),
             "ledger_bytes": self._ledger.size(),
         }
 
