@@ -381,7 +381,7 @@ def test_last_year_is_compared_with_what_the_ledger_has_of_it(
     page.goto(base_of(client))
     page.wait_for_selector("html[data-ready]", timeout=60_000)
     today, month, year = (re.sub(r"\s", " ", text) for text in page.locator("#periods article").all_inner_texts())
-    assert "-20 % par rapport au 27 novembre 2025" in today
+    assert "-20 % à 14:00 par rapport au 27 novembre 2025 (80 kWh contre 100 kWh)" in today
     assert "-20 % par rapport à la même partie du mois depuis le 1er novembre 2025" in month
     assert "-20 % par rapport aux mêmes jours de l’an dernier depuis le 1er octobre 2025" in year
     assert "ne remonte pas plus loin" in year
