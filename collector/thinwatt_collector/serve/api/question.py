@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from thinwatt_agent.places import meant
@@ -24,6 +24,8 @@ EARLIEST: Final = 0
 LATEST: Final = 4_102_444_800
 """2100-01-01: a later time is a slip of the pen [s]."""
 SLOT: Final = 900
+Boundary = Literal["machines", "room"]
+"""What energy is of: the machines alone, or with what their room needs for them (PUE)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Question:
     zone: ZoneInfo
     by: tuple[str, ...]
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    boundary: Boundary = "machines"
 
 
 def known(given: Sequence[str], allowed: Sequence[str]) -> None:
@@ -59,6 +62,7 @@ def question(
     where: Mapping[str, Sequence[str]],
     role: Role,
     now: int,
+    boundary: Boundary = "machines",
 ) -> Question:
     """Return the question, or raise what is wrong with it.
 
@@ -71,6 +75,7 @@ def question(
         where: dimension → texts of which one must be met.
         role: of the asker.
         now: UTC [s].
+        boundary: of the energy, and of what is made from it.
 
     Raises:
         ProblemError: a parameter is wrong, or asks for what the role does not see.
@@ -99,7 +104,7 @@ def question(
                 name,
                 "ask by class or model, or show a token of the role technical",
             )
-    return Question(first, last, grain, place, dimensions(by), filters(where))
+    return Question(first, last, grain, place, dimensions(by), filters(where), boundary)
 
 
 def dimensions(by: Sequence[str]) -> tuple[str, ...]:

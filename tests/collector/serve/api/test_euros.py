@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, event, given, settings
 from tests.collector.serve.api.conftest import Campus, Shelf
 from tests.collector.serve.api.test_places import PARIS, _memory, line, moved, standing
 from thinwatt_collector.factors import table
-from thinwatt_collector.inventory.places import Price
+from thinwatt_collector.inventory.terms import Price
 from thinwatt_collector.serve.api import calendar
 from thinwatt_collector.serve.api.energy import Accounts, Energy
 from thinwatt_collector.serve.api.published import Published
