@@ -62,7 +62,7 @@ def _rates(text: str) -> tuple[Of, Of, Of]:
     """Return what is likely, the least and the most."""
     told = [_of(key) for key in told_of(text)]
     least, most = Of(*map(min, zip(*told, strict=True))), Of(*map(max, zip(*told, strict=True)))
-    if any(of.eur != of.eur for of in told):  # noqa: PLR0124  # NaN is what is not itself: one price is not known
+    if any(np.isnan(of.eur) for of in told):
         least, most = least._replace(eur=np.nan, room_eur=np.nan), most._replace(eur=np.nan, room_eur=np.nan)
     _, said, likely_ones = text.rpartition("\n" + LIKELY)
     if said:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from thinwatt_agent.places import meant
 from thinwatt_collector.inventory.places import LEVELS
 from thinwatt_collector.serve.api import calendar
 from thinwatt_collector.serve.api.calendar import Grain
+from thinwatt_collector.serve.api.documents import Boundary
 from thinwatt_collector.serve.api.privacy import Role, sees_all
 from thinwatt_collector.serve.api.problems import ProblemError, wrong
 
@@ -24,13 +25,14 @@ EARLIEST: Final = 0
 LATEST: Final = 4_102_444_800
 """2100-01-01: a later time is a slip of the pen [s]."""
 SLOT: Final = 900
-Boundary = Literal["machines", "room"]
-"""What energy is of: the machines alone, or with what their room needs for them (PUE)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of the ledger; times in UTC [s], on slots."""
+    """What is asked of the ledger; times in UTC [s], on slots.
+
+    ``boundary`` says what the figures are of: the machines alone, or with what their room needs for them (PUE).
+    """
 
     begin: int
     end: int
@@ -62,7 +64,6 @@ def question(
     where: Mapping[str, Sequence[str]],
     role: Role,
     now: int,
-    boundary: Boundary = "machines",
 ) -> Question:
     """Return the question, or raise what is wrong with it.
 
@@ -75,7 +76,6 @@ def question(
         where: dimension → texts of which one must be met.
         role: of the asker.
         now: UTC [s].
-        boundary: of the energy, and of what is made from it.
 
     Raises:
         ProblemError: a parameter is wrong, or asks for what the role does not see.
@@ -104,7 +104,7 @@ def question(
                 name,
                 "ask by class or model, or show a token of the role technical",
             )
-    return Question(first, last, grain, place, dimensions(by), filters(where), boundary)
+    return Question(first, last, grain, place, dimensions(by), filters(where))
 
 
 def dimensions(by: Sequence[str]) -> tuple[str, ...]:

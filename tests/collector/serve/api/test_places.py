@@ -55,6 +55,7 @@ building = "B"
 [[rooms]]
 name = "dc"
 building = "B"
+pue = 1.5
 tariff = 0.10
 tariff_date = 2026-01-01
 [[rooms]]
