@@ -119,7 +119,7 @@ def relation(a: Point, b: Point, limits: Limits) -> tuple[Relation, int]:
         return "advance", rise
     if rise < 0 and limits.range is not None and not slept(a.at, b.at):
         believed = possible if limits.wrap_power is None else dt / 1e9 * limits.wrap_power / limits.unit
-        if rise + limits.range <= believed:
+        if 0 <= rise + limits.range <= believed:
             return "wrap", rise + limits.range
     return "odd", 0
 
@@ -174,17 +174,19 @@ class EnergyCounter:
         """Take what is known now that the device was looked at again; the unit stays.
 
         A range that can't be read any more is the old one. Another range is another register under the same name: a
-        fall from the old one's last reading is no wrap.
+        fall from the old one's last reading is no wrap. Readings from before any range was known have to lie in it.
         """
         before, self.limits = self.limits.range, replace(limits, unit=self.limits.unit)
         if limits.range is None:
             self.limits = replace(self.limits, range=before)
-        elif before is not None and limits.range != before:
+        elif before is None:
+            self._disown()
+        elif limits.range != before:
             self.another = True
 
     def read(self, value: float | None, now: Instant) -> None:
         """Take the reading of this tick [counts]; None says that it failed."""
-        if value is None or not 0 <= value <= (math.inf if self.limits.range is None else self.limits.range):
+        if value is None or not 0 <= value <= self._highest:
             self.events.append(Event("failed", now))
             return
         point = Point(int(value), now, value != self.shown)
@@ -195,6 +197,22 @@ class EnergyCounter:
             self._decide(self.last, point)
         else:
             self._take(self.last, point)
+
+    @property
+    def _highest(self) -> float:
+        return math.inf if self.limits.range is None else self.limits.range
+
+    def _disown(self) -> None:
+        """Readings beyond the range, held from before it was known, were bad reads: go on from the others, or anew."""
+        held = [self.last, *self.candidates] if self.last else []
+        bad = [point for point in held if point.value > self._highest]
+        if bad and self.last in bad:
+            self.last, self.start, self.candidates, self.shown = None, None, [], 0
+            for point in held:
+                self.read(point.value, point.at)
+        elif bad:
+            self.candidates = [point for point in self.candidates if point not in bad]
+            self.events += [Event("failed", point.at) for point in bad]
 
     def settle(self) -> None:
         """Decide about candidates that no reading will confirm: at the end of a recording, and before a gap.
@@ -301,6 +319,7 @@ class EnergyCounter:
         points = [Point(int(v), Instant(int(b), int(m), int(u), boot_id)) for v, b, m, u in state]
         self.last, self.candidates, self.shown = points[0], points[1:], points[-1].value
         self.start = (points[0].at, 0)
+        self._disown()
 
 
 class _Last:

@@ -30,8 +30,8 @@ from thinwatt_agent.places import (
 )
 from thinwatt_collector import preflight, units
 from thinwatt_collector.factors import KINDS, FactorError, Intensity, Kind, beside, names, record
-from thinwatt_collector.inventory.places import Price
 from thinwatt_collector.inventory.tables import CellError, day, number
+from thinwatt_collector.inventory.terms import Price
 from thinwatt_collector.models.attribution import DEFAULT as DEFAULT_POLICY
 from thinwatt_collector.models.attribution import POLICIES, Policy
 

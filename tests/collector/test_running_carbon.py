@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from math import hypot, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.collector.sending import SECOND, Sender
 from thinwatt_collector.config import parse
 from thinwatt_collector.receive import Message
 from thinwatt_collector.run import Collector
+from thinwatt_collector.serve.api.energy import Z95
 from thinwatt_collector.serve.app import create_app
 from thinwatt_collector.serve.server import serve
 
@@ -70,7 +72,9 @@ def energy(collector: Collector, window: str) -> tuple[dict[str, Any], dict[str,
         web.close()
     assert answer.status_code == 200, answer.text
     document = answer.json()
-    row = {key: sum(r[key] for r in document["rows"]) for key in ("joules", "kwh", "covered_seconds", "kgco2e")}
+    names = ("joules", "kwh", "kwh_high", "covered_seconds", "kgco2e")
+    row = {key: sum(r[key] for r in document["rows"]) for key in names}
+    row |= {"eur": sum(r["eur"] or 0.0 for r in document["rows"])}
     return row | {"fallback": any(r["fallback"] for r in document["rows"])}, document["carbon"]
 
 
@@ -92,14 +96,56 @@ def test_e4_unaligned_intervals_with_an_intensity_by_half_hours(tmp_path: Path) 
     assert sum(float(f.values.sum()) for f in booked) == pytest.approx(6.3675, rel=1e-9), "and so was it booked"
 
 
+ROOM = """
+[[establishments]]
+name = "U"
+[[sites]]
+name = "North"
+establishment = "U"
+tariff = 0.20
+tariff_date = 2025-01-01
+[[buildings]]
+name = "B"
+site = "North"
+[[rooms]]
+name = "DC"
+building = "B"
+pue = 1.35
+valid_to = 2025-06-30
+[[rooms]]
+name = "DC"
+building = "B"
+pue = 1.25
+valid_from = 2025-07-01
+[[hosts]]
+name = "srv-1"
+room = "DC"
+purchased = 2024-01-01
+"""
+
+
 def test_e7_a_room_of_a_month_by_the_record(tmp_path: Path) -> None:
-    with running(tmp_path) as collector:
-        book(collector, datetime(2025, 6, 1, tzinfo=UTC), 30 * 86_400.0, 1666.575 * KWH)
-        row, carbon = energy(collector, "begin=2025-01-01&end=2026-01-01&grain=month")
-    assert row["kwh"] == pytest.approx(1666.575, rel=1e-9)
-    assert row["kgco2e"] == pytest.approx(76.8291075, rel=1e-9)
-    assert row["fallback"] is False
+    """What the machines draw, and what the room does: its PUE of the day multiplies energy, carbon, euros, interval."""
+    (tmp_path / "inventory").mkdir()
+    (tmp_path / "inventory" / "campus.toml").write_text(ROOM)
+    year = "begin=2025-01-01&end=2026-01-01&grain=month"
+    with running(tmp_path, '[inventory]\nfolder = "inventory"\n') as collector:
+        book(collector, datetime(2025, 6, 1, tzinfo=UTC), 29 * 86_400.0, 1234.5 * KWH)
+        machines, carbon = energy(collector, year)
+        room, told = energy(collector, f"{year}&boundary=room")
+        book(collector, datetime(2025, 7, 10, tzinfo=UTC), 86_400.0, 1234.5 * KWH)
+        both, _ = energy(collector, f"{year}&boundary=room")
+    assert (machines["kwh"], room["kwh"]) == (pytest.approx(1234.5, rel=1e-9), pytest.approx(1666.575, rel=1e-9))
+    assert room["kwh"] - machines["kwh"] == pytest.approx(432.075, rel=1e-9)
+    assert room["kgco2e"] == pytest.approx(76.8291075, rel=1e-9)
+    assert (machines["eur"], room["eur"]) == (pytest.approx(246.9, rel=1e-9), pytest.approx(333.315, rel=1e-9))
+    assert room["fallback"] is False
     assert [f["version"] for f in carbon["factors"]] == ["Base Empreinte 2025, smoothed 2022–2025"]
+    assert told == carbon
+    # A declared PUE may be off by 8 % (uniform), which no number of machines makes smaller.
+    meter, whole = (of["kwh_high"] / of["kwh"] - 1 for of in (machines, room))
+    assert whole == pytest.approx(hypot(meter, Z95 * 0.08 / sqrt(3)), rel=1e-6)
+    assert both["kwh"] == pytest.approx(1234.5 * (1.35 + 1.25), rel=1e-9)
 
 
 def test_newer_factors_restate_the_carbon_and_leave_the_energy_and_are_told_once(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 from thinwatt_collector.inventory.aliases import FILE, aliases
 from thinwatt_collector.inventory.command import register
 from thinwatt_collector.inventory.files import TABLES, plain
-from thinwatt_collector.inventory.tables import COLUMNS, choice
+from thinwatt_collector.inventory.tables import COLUMNS, EVENTS, choice
 from thinwatt_collector.models.devices import CLASSES
 from thinwatt_collector.words import catalogue, language
 
-KINDS = ("class", "choice", "number", "what", "problem", "severity", "basis", "unit", "estimate", "demo")
+KINDS = ("class", "choice", "event", "number", "what", "problem", "severity", "basis", "unit", "estimate", "demo")
 
 
 def test_both_languages_have_the_same_texts_and_the_same_gaps_in_them() -> None:
@@ -55,7 +55,9 @@ def test_the_environment_says_the_language(environ: dict[str, str], found: str) 
 def test_french_names_stand_for_names_that_there_are() -> None:
     assert set(aliases("table").values()) <= set(TABLES)
     assert set(aliases("column").values()) <= {name for columns in COLUMNS.values() for name in columns}
+    assert set(aliases("events").values()) <= COLUMNS["events"].keys()
     assert set(aliases("class").values()) == set(CLASSES)
+    assert set(aliases("event").values()) == set(EVENTS)
     lines = FILE.read_text(encoding="utf-8").splitlines()[1:]
     assert len({line.rpartition(",")[0] for line in lines}) == len(lines), "a name twice"
     for line in lines:  # as they are looked up: without accents and capitals

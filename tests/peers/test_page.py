@@ -113,7 +113,10 @@ def test_its_numbers_are_those_of_the_api_and_made_up_ones_stand_apart(
     page = opened(browser, base_of(client), said, locale="fr-FR", timezone_id="Asia/Tokyo")
 
     def booked(simulated: str) -> float:
-        answer = client.get("/api/v1/energy", params={"by": "", "simulated": simulated, "zone": "Europe/Paris"})
+        answer = client.get(
+            "/api/v1/energy",
+            params={"by": "", "simulated": simulated, "zone": "Europe/Paris", "boundary": "room"},
+        )
         return float(answer.json()["rows"][0]["kwh"])
 
     def shown() -> float:
@@ -405,9 +408,7 @@ def test_places_prices_and_advice_show_where_the_api_knows_them(
     assert advice.startswith("Saint-Jean · Bât. B · B305 24 machines : PC fixes · OptiPlex 4 100 kWh 8,2 %")
     assert re.search(r"6 appareils sur 700 relevés", re.sub(r"\s", " ", page.locator("#told").inner_text()))
     # Energy and euros of the page: what the API has booked, and the assumed of those without an agent.
-    told = client.get("/api/v1/energy", params={"by": "", "simulated": "false", "zone": "Europe/Paris"}).json()["rows"][
-        0
-    ]
+    told = client.get("/api/v1/energy", params={"by": "", "simulated": "false", "boundary": "room"}).json()["rows"][0]
     assert float(page.locator("#kwh-today").get_attribute("data-kwh") or "nan") == pytest.approx(told["kwh"])
     assert shown_number(page.locator("#whole-today").inner_text()) > told["kwh"]
     page.evaluate(axe)

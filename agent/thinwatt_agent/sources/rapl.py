@@ -42,6 +42,10 @@ BEYOND_RATING: Final = 1.2
 # A "limit" above this is how firmware writes "none" (often 4095.875 W).
 NO_LIMIT: Final = 2000.0
 
+# No register turns over before this [µJ]: 32 bits of the finest unit in use, 2^-16 J (Intel SDM, MSR_RAPL_POWER_UNIT;
+# AMD alike), are 65.5 kJ. What states less than it shows, and less than this, was torn or is made up.
+LEAST_RANGE: Final = 60_000_000_000
+
 # The files stay as they are, readable by root only (CVE-2020-8694: whoever reads them often enough can tell what other
 # processes compute); the agent alone gets the capability to read what it may not.
 REMEDY: Final = (
@@ -212,9 +216,13 @@ def _specs(zones: Mapping[str, Zone], firsts: Mapping[str, object], stated: floa
 
 
 def _range(zone: Zone, first: object) -> int | None:
-    """Return where the register turns over [µJ]; None where it doesn't say, or shows more than it says."""
+    """Return where the register turns over [µJ]; None where it doesn't say.
+
+    Where a reading lies beyond it one of the two is wrong: the range if no register has such a one, else the reading.
+    """
     stated = number(zone.path / "max_energy_range_uj")
-    return stated if stated and stated >= max(first if isinstance(first, int) else 0, 1) else None
+    shown = first if isinstance(first, int) else 0
+    return stated if stated and stated >= min(max(shown, 1), LEAST_RANGE) else None
 
 
 def _domains(zones: Mapping[str, Zone]) -> dict[str, str]:

@@ -18,6 +18,8 @@ FILE = Path(__file__).with_name("aliases.csv")
 def aliases(kind: str) -> Mapping[str, str]:
     """Return the names that stand for those of the code: of a ``table``, a ``column``, or the words of one column.
 
+    Of kind ``events`` are columns of that table alone: see :func:`column`.
+
     >>> aliases("class")["client leger"], aliases("column")["salle"]
     ('thin_client', 'room')
     """
@@ -25,9 +27,20 @@ def aliases(kind: str) -> Mapping[str, str]:
         return MappingProxyType({row["french"]: row["name"] for row in csv.DictReader(file) if row["kind"] == kind})
 
 
+def column(table: str, name: str) -> str:
+    """Return the column of a table that a plain name stands for; itself where it stands for none.
+
+    >>> column("rooms", "batiment"), column("events", "remarque"), column("devices", "remarque")
+    ('building', 'note', 'remarque')
+    """
+    return aliases("column").get(name) or aliases(table).get(name, name)
+
+
 @cache
 def _french(kind: str) -> Mapping[str, str]:
-    return {name: french for french, name in reversed(list(aliases(kind).items()))}
+    # Words of events are columns of that table alone: other files may have a "remarque" of their own.
+    told = [*aliases(kind).items(), *(aliases("events").items() if kind == "column" else ())]
+    return {name: french for french, name in reversed(told)}
 
 
 def in_french(kind: str, name: str) -> str:

@@ -15,9 +15,9 @@ from thinwatt_collector.factors import FactorError, table
 from thinwatt_collector.inventory.annual import YEAR, Reading, Where
 from thinwatt_collector.inventory.devices import Device, devices_on
 from thinwatt_collector.inventory.heard import NOTHING, Heard, closest, doubts
-from thinwatt_collector.inventory.places import Price
 from thinwatt_collector.inventory.profiles import Profile, profile, times
 from thinwatt_collector.inventory.tables import Inventory, Record
+from thinwatt_collector.inventory.terms import Price
 from thinwatt_collector.models.devices import CLASSES
 from thinwatt_collector.models.energy import SLOT_SECONDS
 from thinwatt_collector.models.estimate import Cells, Estimate, Numbers, Readings, Sparse, interval

@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Final
 
 from thinwatt_collector.factors import FactorError, table
-from thinwatt_collector.inventory import names
+from thinwatt_collector.inventory import events_check, names
 from thinwatt_collector.inventory.files import hint
 from thinwatt_collector.inventory.messages import Problem
-from thinwatt_collector.inventory.tables import COLUMNS, Inventory, Record, load
+from thinwatt_collector.inventory.tables import COLUMNS, NAMED, Inventory, Record, load
 from thinwatt_collector.models.devices import model_of
 from thinwatt_collector.words import Phrase
 
 SLIPS: Final = frozenset({"establishments", "sites", "buildings", "rooms", "pools", "models"})
 """Tables whose names people type; those of machines differ by a letter on purpose."""
-PAST: Final = ("purchased", "retired", "released", "tariff_date")
+PAST: Final = ("purchased", "retired", "released", "tariff_date", "date")
 """Days that have come."""
 PARENTS: Final = {"rooms": "building", "buildings": "site"}
 """What a place stands in, so that two of one name are two in different ones."""
@@ -40,8 +40,10 @@ def whole(inventory: Inventory, today: date) -> Iterator[Problem]:
         for record in inventory.records(kind):
             yield from _dates(record, today)
             yield from _parents(inventory, record)
-        yield from _doubles(inventory, kind)
-        yield from _near(inventory, kind, referred)
+        if kind not in NAMED:
+            yield from _doubles(inventory, kind)
+            yield from _near(inventory, kind, referred)
+    yield from events_check.check(inventory)
     yield from _model_dates(inventory)
     yield from _factors(inventory)
     yield from _places(inventory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
+from thinwatt_collector.inventory.events import MACHINES, in_service
 from thinwatt_collector.inventory.tables import Inventory, Record
 
 
@@ -27,17 +28,20 @@ class Device:
 
 
 def devices_on(inventory: Inventory, day: date) -> list[Device]:
-    """Return what stands there on a day: bought by then, not retired, its line valid."""
+    """Return what stands there on a day: bought by then, not retired or given, sold and scrapped, its line valid."""
     found = []
-    for kind in ("hosts", "devices"):
+    told = in_service(inventory, day)
+    for kind in MACHINES:
         for record in inventory.records(kind):
             bought, retired = record.day("purchased") or date.min, record.day("retired") or date.max
-            if record.span[0] <= day <= record.span[1] and bought <= day < retired:
-                found.append(_device(inventory, record))
+            count = int(record.told.get("count", 1)) if bought <= day < retired else 0
+            count = told.get((kind, record.name), count)
+            if record.span[0] <= day <= record.span[1] and count:
+                found.append(_device(inventory, record, count))
     return found
 
 
-def _device(inventory: Inventory, record: Record) -> Device:
+def _device(inventory: Inventory, record: Record, count: int) -> Device:
     model = inventory.tables["models"].get(record.text("model"))
     of_model = model[0].text("class") if model else ""
     return Device(
@@ -46,6 +50,6 @@ def _device(inventory: Inventory, record: Record) -> Device:
         model=record.text("model"),
         room=record.text("room"),
         pool=record.text("pool"),
-        count=int(record.told.get("count", 1)),
+        count=count,
         by_design=record.text("agent") == "none",
     )

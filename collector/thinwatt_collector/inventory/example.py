@@ -18,6 +18,7 @@ TOLD: Final = {
     "hosts": "servers that carry desktops",
     "seats": "somewhere to work",
     "devices": "what stands on desks, one by one or as a lot with its count",
+    "events": "what became of them, one line an event (events.csv)",
 }
 ENTRIES: Final = """
 [[establishments]]
@@ -106,6 +107,10 @@ B305 clients;FUTRO S740;B305;B305 seats;25;01/09/2021;;planned
 B306 PCs;OptiPlex 3070;B306;;20;01/09/2020;;planned
 Entrance hall;FUTRO S740;B306;;2;01/09/2021;;none
 """
+EVENTS: Final = """device;date;event;count;to;embodied;lifetime;cost;note
+B306 PCs;01/07/2025;reconditioned;12;;24;3;80;new SSD and 16 GB
+B306 PCs;15/07/2025;given;4;a school;;3;;
+"""
 
 
 def text() -> str:
@@ -132,7 +137,9 @@ def write(folder: Path) -> list[Path]:
         FileExistsError: a file of it is there already; then nothing is written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    files = {folder / FILE: text(), folder / "devices.csv": "\ufeff" + DEVICES.replace("\n", "\r\n")}
+    tables = {"devices.csv": DEVICES, "events.csv": EVENTS}
+    sheets = {folder / name: "\ufeff" + lines.replace("\n", "\r\n") for name, lines in tables.items()}
+    files = {folder / FILE: text()} | sheets
     for path in files:
         if path.exists():
             raise FileExistsError(f"{path} is there already: name a new folder")

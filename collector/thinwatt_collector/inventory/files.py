@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from thinwatt_agent.places import line_of
 from thinwatt_collector.inventory.aliases import aliases
+from thinwatt_collector.inventory.aliases import column as column_of
 from thinwatt_collector.inventory.messages import Problem
 from thinwatt_collector.words import Phrase
 
@@ -23,7 +24,7 @@ LIMIT: Final = 64 * 2**20
 """A larger file is none that somebody wrote [B]."""
 TABLES: Final = (
     *("establishments", "sites", "buildings", "rooms"),
-    *("pools", "models", "hosts", "seats", "devices"),
+    *("pools", "models", "hosts", "seats", "devices", "events"),
 )
 
 
@@ -103,9 +104,9 @@ def plain(name: str) -> str:
     return "_".join(re.findall(r"\w+", bare.replace("_", " ")))
 
 
-def _name(written: str, kind: str) -> str:
+def _table(written: str) -> str:
     found = plain(written)
-    return aliases(kind).get(found, found)
+    return aliases("table").get(found, found)
 
 
 def hint(word: str, known: Iterable[str], kind: str = "") -> Phrase:
@@ -139,7 +140,7 @@ def parse_csv(data: bytes, file: str) -> Found:
 
     The delimiter is the one of ``;``, tab and ``,`` that the first line has most of; a line ``sep=;`` above it counts.
     """
-    table = _name(Path(file).stem.partition(".")[0], "table")
+    table = _table(Path(file).stem.partition(".")[0])
     if table not in TABLES:
         return [], [
             Problem("table-unknown", file, 1, "", {"value": Path(file).stem, "meant": hint(table, TABLES, "table")})
@@ -194,7 +195,7 @@ def _entries(
     if told:
         next(body, None)
     line, head = next(body, (1, []))
-    columns = [_name(cell, "column") for cell in head]
+    columns = [column_of(table, plain(cell)) for cell in head]
     for i, column in enumerate(columns):
         if column and column in columns[:i]:
             problems.append(Problem("column-double", file, line, column, {}))
@@ -219,7 +220,7 @@ def parse_toml(data: bytes, file: str) -> Found:
         return [], [*problems, Problem("toml-broken", file, line, "", {"detail": error})]
     entries: list[Entry] = []
     for written, content in document.items():
-        table, line = _name(written, "table"), line_of(text, (written,))
+        table, line = _table(written), line_of(text, (written,))
         if table not in TABLES:
             fields: dict[str, object] = {"value": written, "meant": hint(table, TABLES, "table")}
             problems.append(Problem("table-unknown", file, line, "", fields))
@@ -227,11 +228,13 @@ def parse_toml(data: bytes, file: str) -> Found:
             problems.append(Problem("table-shape", file, line, "", {"value": written}))
         else:
             origins = (Origin(file, 0, text, written, n) for n in range(len(content)))
-            entries += [Entry(table, _cells(one), at) for one, at in zip(content, origins, strict=True)]
+            entries += [Entry(table, _cells(table, one), at) for one, at in zip(content, origins, strict=True)]
     return entries, problems
 
 
-def _cells(one: dict[str, Any]) -> dict[str, Any]:
+def _cells(table: str, one: dict[str, Any]) -> dict[str, Any]:
     return {
-        _name(key, "column"): _tidy(cell) if isinstance(cell, str) else cell for key, cell in one.items() if cell != ""
+        column_of(table, plain(key)): _tidy(cell) if isinstance(cell, str) else cell
+        for key, cell in one.items()
+        if cell != ""
     }

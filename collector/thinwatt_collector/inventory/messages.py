@@ -17,6 +17,7 @@ NAMES: Final = {"table": "table", "target": "table", "key": "column"}
 
 NOTES: Final = frozenset(
     {"near-name", "default-power", "no-embodied", "no-tariff", "tariff-undated", "host-room-pue", "nowhere"}
+    | {"no-reconditioning"}
 )
 """What an inventory can live with; the figures get better without."""
 
@@ -65,12 +66,15 @@ class Problem:
     def _said(self, part: str, language: Language) -> str:
         words = Words(language)
         fields = _named({"file": self.file, "key": self.key, **self.fields}, language)
-        if self.id == "date-order":
+        if self.id in ("date-order", "event-apart"):
             fields["other"] = named("column", str(fields["other"]), language)
+        for name in ("event", "before"):
+            if name in fields:
+                fields[name] = words.named("event", str(fields[name]))
         if "what" in fields:
             fields["what"] = words.named("number", str(fields["what"]))
         if self.id == "choice-wrong":
-            kind = "class" if self.key == "class" else "choice"
+            kind = self.key if self.key in ("class", "event") else "choice"
             fields["known"] = ", ".join(words.named(kind, word) for word in str(fields["known"]).split(", "))
         return words(f"problem.{self.id}.{part}", **fields)
 

@@ -1,4 +1,4 @@
-"""Where a device of the ledger stands, and what its electricity costs there: by its name, and since when. Pure.
+"""Where a device of the ledger stands, and what its joules come to there: by its name, and since when. Pure.
 
 A line of the inventory is found by the name that the device has in the ledger: ``agent = "gateway/device"`` says it,
 else it is the line's own name. What changes, changes at a local midnight: a device that moved on a day counts in each
@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
 from thinwatt_collector.inventory.tables import AGENT, Inventory, Record
+from thinwatt_collector.inventory.terms import Price, Pue, Terms, terms_of
 from thinwatt_collector.models.energy import SLOT_SECONDS
 
 LEVELS: Final = ("establishment", "site", "building", "room", "pool")
@@ -30,21 +31,8 @@ EMPTY: Final = Inventory({})
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
-    """A price of electricity [EUR/kWh], the first day on which it was paid, and what says so."""
-
-    eur_per_kwh: float
-    since: date | None
-    where: str
-
-    def holds(self, day: date) -> bool:
-        """Return whether it was paid on a day; without a first day, always."""
-        return self.since is None or self.since <= day
-
-
-@dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands and what its electricity costs; "" and None where nobody says."""
+    """Where something stands, what its electricity costs and its room's PUE; "" and None where nobody says."""
 
     establishment: str = ""
     site: str = ""
@@ -52,10 +40,16 @@ class Place:
     room: str = ""
     pool: str = ""
     price: Price | None = None
+    pue: Pue | None = None
 
     def level(self, name: str) -> str:
         """Return what it is called at one of :data:`LEVELS`."""
         return str(getattr(self, name))
+
+    @property
+    def terms(self) -> Terms:
+        """What its joules come to."""
+        return Terms(self.price, self.pue)
 
     @property
     def key(self) -> str:
@@ -69,8 +63,7 @@ class Place:
 
 @lru_cache(maxsize=1 << 16)
 def _key(place: Place) -> str:
-    price = price_key(place.price)
-    return json.dumps([*(place.level(name) for name in LEVELS), price], ensure_ascii=False)
+    return json.dumps([*(place.level(name) for name in LEVELS), place.terms.key], ensure_ascii=False)
 
 
 @lru_cache(maxsize=1 << 16)
@@ -78,29 +71,16 @@ def place_of(key: str) -> Place:
     """Return the place that a text tells; "" tells of none."""
     if not key:
         return Place()
-    establishment, site, building, room, pool, price = json.loads(key)
-    return Place(establishment, site, building, room, pool, price_of(price))
+    establishment, site, building, room, pool, told = json.loads(key)
+    terms = terms_of(told)
+    return Place(establishment, site, building, room, pool, terms.price, terms.pue)
 
 
 @lru_cache(maxsize=1 << 16)
 def coarser(key: str, levels: tuple[str, ...]) -> str:
-    """Return the key of a place of which some levels only are told, and the price."""
+    """Return the key of a place of which some levels only are told, the price and the PUE."""
     place = place_of(key)
-    return Place(**{level: place.level(level) for level in levels}, price=place.price).key
-
-
-def price_key(price: Price | None) -> str:
-    """Return a price as a text, "" for none."""
-    return f"{price.eur_per_kwh!r} {price.since or '-'} {price.where}" if price else ""
-
-
-@lru_cache(maxsize=1 << 16)
-def price_of(key: str) -> Price | None:
-    """Return the price that a text tells."""
-    if not key:
-        return None
-    eur, since, where = key.split(" ", 2)
-    return Price(float(eur), None if since == "-" else date.fromisoformat(since), where)
+    return Place(**{level: place.level(level) for level in levels}, price=place.price, pue=place.pue).key
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,13 +259,15 @@ class Places:
         site = around.get("sites")
         establishment = site.text("establishment") if site else of_pool.text("establishment") if of_pool else ""
         prices = [_price(around[table]) for table in ("rooms", "sites") if table in around]
+        room_itself = around.get("rooms")
         return Place(
             establishment=establishment,
             site=site.name if site else "",
             building=around["buildings"].name if "buildings" in around else "",
-            room=around["rooms"].name if "rooms" in around else "",
+            room=room_itself.name if room_itself else "",
             pool=of_pool.name if of_pool else "",
             price=next((p for p in [*prices, self._price] if p and p.holds(day)), None),
+            pue=_pue(room_itself) if room_itself else None,
         )
 
     def _around(self, room: str, day: date) -> Iterator[Record]:
@@ -313,3 +295,8 @@ def _price(record: Record) -> Price | None:
     if "tariff" not in record.told:
         return None
     return Price(record.number("tariff"), record.day("tariff_date"), f"{record.table.removesuffix('s')} {record.name}")
+
+
+def _pue(room: Record) -> Pue | None:
+    ratio = room.number("pue") if "pue" in room.told else 1.0
+    return Pue(ratio, f"room {room.name}") if ratio > 1.0 else None

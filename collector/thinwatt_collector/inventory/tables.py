@@ -20,6 +20,8 @@ from thinwatt_collector.words import Phrase
 
 AGENT: Final = ("yes", "planned", "none")
 """``none``: no agent by design; that is no gap."""
+EVENTS: Final = ("bought", "reassigned", "reconditioned", "given", "sold", "scrapped")
+"""What can happen to a device, in the order in which it may on one day."""
 
 
 class CellError(ValueError):
@@ -189,8 +191,25 @@ COLUMNS: Final[Mapping[str, Mapping[str, Column]]] = MappingProxyType(
             **_LIFE,
             **_DATES,
         },
+        "events": {
+            "device": Column(text, "'B305 clients'", "whose: a name in hosts or devices", needed=True),
+            "date": Column(day, "2026-06-30", "the day on which it happened", needed=True),
+            "event": Column(choice("event", *EVENTS), "given", ", ".join(EVENTS), needed=True),
+            "count": Column(
+                number("number of devices", 1, 1e6, whole=True), "10", "how many of a lot; empty: all that are left"
+            ),
+            "to": Column(text, "'a school'", "the place or owner that it went to; no person"),
+            "embodied": Column(number("mass", 0.0, 1e5, "kg"), "24", "reconditioned: work and new parts [kgCO2e]"),
+            "lifetime": Column(
+                number("lifetime", 0.1, 30.0, "years"), "3", "years that it is meant to serve from then on"
+            ),
+            "cost": Column(number("price", 0.0, 1e7, "EUR"), "80", "what it cost, or brought in if sold [EUR]"),
+            "note": Column(text, "'with 16 GB'", "anything else; no person"),
+        },
     }
 )
+NAMED: Final = MappingProxyType({"events": "device"})
+"""The column that says whose a line is, where it is not ``name``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,8 +284,8 @@ def records(entries: Sequence[Entry]) -> tuple[Inventory, list[Problem]]:
                 told.add((entry.origin.file, name))
                 problems.append(entry.problem("column-unknown", name, meant=hint(name, columns, "column")))
         row = {name: cell for name in columns if (cell := _read(entry, name, columns[name], problems)) is not None}
-        if "name" in row:
-            tables[entry.table][row["name"]].append(Record(entry.table, row["name"], row, entry))
+        if (whose := row.get(NAMED.get(entry.table, "name"))) is not None:
+            tables[entry.table][whose].append(Record(entry.table, whose, row, entry))
     return Inventory(tables), problems
 
 

@@ -15,8 +15,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from thinwatt_collector.inventory.messages import Problem
-from thinwatt_collector.inventory.places import EMPTY, Places, Price
+from thinwatt_collector.inventory.places import EMPTY, Places
 from thinwatt_collector.inventory.tables import Inventory, load
+from thinwatt_collector.inventory.terms import Price
 
 log = logging.getLogger(__name__)
 

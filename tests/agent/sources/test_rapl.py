@@ -64,6 +64,24 @@ def test_each_zone_has_its_own_range(tmp_path: Path) -> None:
     assert [s.range for s in specs(tmp_path).values()] == [262_143_328_850, 65_712_999_613]
 
 
+@pytest.mark.parametrize("range_,known", [(262_143_328_850, True), (65_532_610_987, True), (26_214_332, False)])
+def test_of_a_reading_beyond_its_range_the_reading_is_wrong_where_registers_have_such_a_range(
+    range_: int, known: bool, tmp_path: Path
+) -> None:
+    write(tmp_path, zone("package-0", 999_999_999_999_999, range_))
+    assert specs(tmp_path)["package-0"].range == (range_ if known else None)
+
+
+def test_readings_that_stay_beyond_the_range_cover_nothing(tmp_path: Path) -> None:
+    write(tmp_path, zone("package-0", 999_999_999_999_999))
+    sampler = Sampler(tmp_path, SamplerOptions(sources={"load": {"enabled": False}}))
+    for i in range(29):
+        sampler.sample(at(100 + 10 * i))
+    (meter,) = sampler.sources[[s.name for s in sampler.sources].index("rapl")].energy
+    assert (meter.values(), sampler.totals.covered) == ((0.0, 0.0), 0)
+    assert [s.outcomes["failed"] for s in sampler.sources if s.name == "rapl"] == [29]
+
+
 def test_burst_and_limits_bound_what_is_believed(tmp_path: Path) -> None:
     laptop = believed(
         tmp_path / "laptop",

@@ -10,8 +10,9 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from thinwatt_collector.inventory.files import parse_toml
-from thinwatt_collector.inventory.places import ALWAYS, EMPTY, FOR_EVER, LEVELS, Place, Places, Price
+from thinwatt_collector.inventory.places import ALWAYS, EMPTY, FOR_EVER, LEVELS, Place, Places
 from thinwatt_collector.inventory.tables import Inventory, records
+from thinwatt_collector.inventory.terms import Price
 
 PARIS = ZoneInfo("Europe/Paris")
 CAMPUS = """

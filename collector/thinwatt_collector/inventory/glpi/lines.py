@@ -15,7 +15,9 @@ from thinwatt_collector.inventory.files import TABLES, Entry, Origin
 from thinwatt_collector.inventory.glpi.assets import plain_serial
 from thinwatt_collector.inventory.tables import CellError, Inventory, Record, day
 
-OWN: Final[Mapping[str, str]] = {table: f"{table}.glpi.csv" for table in TABLES}
+IMPORTED_TABLES: Final = tuple(table for table in TABLES if table != "events")
+"""What became of a device is written by people."""
+OWN: Final[Mapping[str, str]] = {table: f"{table}.glpi.csv" for table in IMPORTED_TABLES}
 MACHINES: Final = ("hosts", "devices")
 IMPORTED: Final = frozenset(
     {"name", "model", "class", "room", "purchased", "price", "serial", "asset", "retired", "valid_from", "valid_to"}
@@ -119,8 +121,8 @@ class Book:
 
 def open_book(inventory: Inventory, day: date) -> Book:
     """Return the lines of an inventory as they stand on a day."""
-    book = Book(day, {table: [] for table in TABLES})
-    for table in TABLES:
+    book = Book(day, {table: [] for table in IMPORTED_TABLES})
+    for table in IMPORTED_TABLES:
         records = sorted(
             (r for r in inventory.records(table) if r.entry.origin.file == OWN[table]),
             key=lambda r: r.entry.origin.line(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
@@ -18,6 +18,13 @@ Moment = Annotated[
     str, Field(description="ISO 8601 with the offset of `zone`", json_schema_extra={"format": "date-time"})
 ]
 Next = Annotated[str | None, Field(description="`cursor` of the next page; null on the last one")]
+
+
+Boundary = Literal["machines", "room"]
+BOUNDARY: Final[Any] = Field(description="what the figures are of: the machines, or with what their room needs")
+PUES: Final[Any] = Field(
+    description="of the rooms in which the machines of all rows stood; in the figures with boundary=room only"
+)
 
 
 def Place(what: str) -> Any:  # noqa: N802  # stands where Field does
@@ -101,6 +108,13 @@ class Tariff(BaseModel):
     where: str = Field(description="room or site that it is of; 'collector': where neither has one")
 
 
+class Effectiveness(BaseModel):
+    """A power usage effectiveness that was used."""
+
+    pue: float = Field(description="energy of the room divided by that of its machines [1]", gt=1)
+    where: str = Field(description="room that it is of")
+
+
 class Energy(BaseModel):
     """Energy, carbon and euros."""
 
@@ -116,6 +130,8 @@ class Energy(BaseModel):
         "`other` and `mixed`, as a day is until two hours after its end; null: all that is asked for is told apart",
         json_schema_extra={"format": "date-time"},
     )
+    boundary: Boundary = BOUNDARY
+    pues: list[Effectiveness] = PUES
     tariffs: list[Tariff] = Field(description="prices that the euros of all rows were made with")
     rows: list[EnergyRow]
     next: Next
@@ -144,6 +160,15 @@ class Coverage(BaseModel):
     next: Next
 
 
+class RefusedRow(BaseModel):
+    """Why nothing of an agent is booked."""
+
+    reason: str
+    text: str
+    since: str = Field(description="when the first of these messages came, UTC")
+    messages: int = Field(description="how many were refused since then")
+
+
 class AgentRow(BaseModel):
     """An agent's health; null: it has not said."""
 
@@ -155,6 +180,7 @@ class AgentRow(BaseModel):
     version: str | None
     simulated: bool | None
     conflict: bool = Field(description="two machines are alive under this name: a cloned key")
+    refused: RefusedRow | None = Field(description="null: its last message was taken, or none was refused")
 
 
 class Agents(BaseModel):

@@ -166,7 +166,8 @@ class Endpoints:
         return sent_as_json(
             about(asked)
             | {"view": view, "by": list(asked.by), "apart_until": apart and calendar.text(apart, asked.zone)}
-            | {"carbon": answers.carbon(self._set.intensity, found.factors, view), "tariffs": prices.told(found.prices)}
+            | {"carbon": answers.carbon(self._set.intensity, found.factors, view), "tariffs": prices.told(found.terms)}
+            | {"boundary": asked.boundary, "pues": prices.effectiveness(found.terms)}
             | {"rows": answers.records(columns, chosen), "next": after and paging.cursor(_key(asked, role), after)}
         )
 
@@ -193,6 +194,7 @@ class Endpoints:
         return sent_as_json(
             about(asked)
             | {"carbon": answers.carbon(self._set.intensity, found.factors)}
+            | {"boundary": asked.boundary, "pues": prices.effectiveness(found.terms)}
             | {"rows": answers.records(shares.columns(found, whole), chosen)}
             | {"next": after and paging.cursor(_key(whole, role), after)}
         )
@@ -264,4 +266,4 @@ def about(asked: Question) -> dict[str, Any]:
 def _key(asked: Question, role: Role) -> str:
     """Return what tells a question from others."""
     where = sorted((name, list(texts)) for name, texts in asked.where.items())
-    return json.dumps([asked.begin, asked.grain, asked.zone.key, asked.by, where, role])
+    return json.dumps([asked.begin, asked.grain, asked.zone.key, asked.by, where, asked.boundary, role])

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from thinwatt_collector.calibrated import Calibrations
 from thinwatt_collector.factors import Factor, Intensity
-from thinwatt_collector.inventory.places import LEVELS, Coarse, Whereabouts, place_of, price_key
+from thinwatt_collector.inventory.places import LEVELS, Coarse, Whereabouts, place_of
+from thinwatt_collector.inventory.profiles import times
 from thinwatt_collector.inventory.watched import Now
 from thinwatt_collector.models.carbon import grams
+from thinwatt_collector.models.energy import pue_energy
 from thinwatt_collector.serve.api import calendar, privacy, restating
 from thinwatt_collector.serve.api.books import PLACE, Reader
 from thinwatt_collector.serve.api.calendar import Grain
-from thinwatt_collector.serve.api.prices import rates
+from thinwatt_collector.serve.api.prices import Range, rates
 from thinwatt_collector.serve.api.privacy import FINE, PRICE, Cells, Role
 from thinwatt_collector.serve.api.published import Published, Read
 from thinwatt_collector.serve.api.question import SLOT, Question
@@ -45,7 +47,7 @@ class Energy:
         eur_high: likewise the high end.
         fallback: whether the factor is of another year or zone.
         factors: all that were used.
-        prices: keys of all that were used.
+        terms: keys of all prices and PUEs that were used.
     """
 
     rows: Rows
@@ -58,7 +60,7 @@ class Energy:
     eur_high: Floats
     fallback: Flags
     factors: Sequence[Factor]
-    prices: frozenset[str]
+    terms: frozenset[str]
 
     @property
     def withheld(self) -> Mask:
@@ -254,14 +256,19 @@ def _endpoints(cells: Cells, asked: Question, spans: Sequence[Segment]) -> Itera
 def _priced(asked: Question, parts: Sequence[Part]) -> Energy:
     """Return the sum of parts; of what is withheld in one of them nothing is shown."""
     edges = calendar.edges(asked.begin, asked.end, asked.grain, asked.zone)
+    each = [rates(p.rows.dims[PRICE]) for p in parts]
+    room = asked.boundary == "room"
+    paid = [of.room_eur if room else of.eur for of in each]
+    euros = [[p.rows.joules * rate for rate in (of.middle, of.low, of.high)] for p, of in zip(parts, paid, strict=True)]
+    if room:
+        parts = [replace(p, rows=_of_room(p.rows, of.pue)) for p, of in zip(parts, each, strict=True)]
     rows = summed(_placed(joined([summed(p.rows, asked.by, p.apart) for p in parts], asked.by), edges), asked.by)
     together = _placed(joined([p.rows for p in parts], (*asked.by, PRICE)), edges)
-    rate = rates(together.dims[PRICE])
     lengths = [len(p.rows) for p in parts]
     intensity = np.repeat([p.segment.intensity if p.segment else 0.0 for p in parts], lengths)
     fallback = np.repeat([float(bool(p.segment and p.segment.fallback)) for p in parts], lengths)
     columns = [grams(together.joules, intensity), fallback]
-    columns += [together.joules * of for of in (rate.middle, rate.low, rate.high)]
+    columns += [np.concatenate(of) for of in zip(*euros, strict=True)] or [np.zeros(0)] * 3
     if len(rows):
         at, _ = codes(together.begin, *(together.dims[name] for name in asked.by))
         columns = [np.bincount(at, column, len(rows)) for column in columns]
@@ -282,7 +289,23 @@ def _priced(asked: Question, parts: Sequence[Part]) -> Energy:
         eur_high=most * (1.0 + wide),
         fallback=doubt > 0,
         factors=list(used),
-        prices=frozenset(together.dims[PRICE].tolist()),
+        terms=frozenset(together.dims[PRICE].tolist()),
+    )
+
+
+def _of_room(rows: Rows, pue: Range) -> Rows:
+    """Return rows with what the room needs for its machines: cooling, and losses on the way to them.
+
+    A PUE is off by a common relative uncertainty; where it is not told which of several holds for what, its likely
+    value may be anywhere between them (uniform). Neither shrinks with the number of machines.
+    """
+    stated = times()["", "pue"].uncertainty * np.where(pue.middle > 1.0, pue.middle, 0.0)
+    spread = np.hypot(stated, (pue.high - pue.low) / np.sqrt(12.0))
+    return replace(
+        rows,
+        joules=pue_energy(rows.joules, pue.middle),
+        variance=rows.variance * pue.middle**2,
+        bias=np.hypot(rows.bias * pue.middle, rows.joules * spread),
     )
 
 
@@ -303,7 +326,7 @@ def placed(rows: Rows) -> Rows:
     for level in LEVELS:
         of = {key: place.level(level) for key, place in known.items()}
         dims[level] = texts(of[key] for key in keys)
-    prices = {key: price_key(place.price) for key, place in known.items()}
+    prices = {key: place.terms.key for key, place in known.items()}
     return replace(rows, dims={**dims, PRICE: texts(prices[key] for key in keys)})
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Query
 
 from thinwatt_collector.serve.api.calendar import Grain
+from thinwatt_collector.serve.api.documents import Boundary
 from thinwatt_collector.serve.api.energy import View
 from thinwatt_collector.serve.api.question import DIMENSIONS, MOMENT, NO_NUL, TEXTS
 
@@ -46,6 +47,13 @@ ViewOf = Annotated[
     Query(
         description="restated: carbon by the factors, and modelled energy by the calibrations, that are known now; "
         "booked: by those known on each day"
+    ),
+]
+BoundaryOf = Annotated[
+    Boundary,
+    Query(
+        description="what energy, carbon and euros are of: machines: what the machines draw; room: with what their "
+        "room needs for them, by its PUE on the day (cooling, losses on the way); a room without one adds nothing"
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=10_000, description="rows on a page [1]")]

@@ -36,7 +36,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from thinwatt_collector.inventory.places import LEVELS, place_of, price_key
+from thinwatt_collector.inventory.places import LEVELS, place_of
 from thinwatt_collector.serve.api.books import PLACE
 from thinwatt_collector.serve.api.rows import (
     Chosen,
@@ -242,7 +242,7 @@ def _names(fine: Rows, heard: Heard, inside: Mask) -> dict[str, Objects]:
     places = [place_of(key) for key in fine.dims[PLACE][heard.first].tolist()]
     of: dict[str, list[str]] = {name: fine.dims[name][heard.first].tolist() for name in DIMS[:4]}
     of |= {level: [place.level(level) for place in places] for level in LEVELS}
-    of[PRICE] = [price_key(place.price) for place in places]
+    of[PRICE] = [place.terms.key for place in places]
     return {name: _common(name, of[name], inside) for name in DIMS}
 
 

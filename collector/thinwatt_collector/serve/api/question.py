@@ -13,6 +13,7 @@ from thinwatt_agent.places import meant
 from thinwatt_collector.inventory.places import LEVELS
 from thinwatt_collector.serve.api import calendar
 from thinwatt_collector.serve.api.calendar import Grain
+from thinwatt_collector.serve.api.documents import Boundary
 from thinwatt_collector.serve.api.privacy import Role, sees_all
 from thinwatt_collector.serve.api.problems import ProblemError, unfit, wrong
 
@@ -36,7 +37,10 @@ SLOT: Final = 900
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of the ledger; times in UTC [s], on slots."""
+    """What is asked of the ledger; times in UTC [s], on slots.
+
+    ``boundary`` says what the figures are of: the machines alone, or with what their room needs for them (PUE).
+    """
 
     begin: int
     end: int
@@ -44,6 +48,7 @@ class Question:
     zone: ZoneInfo
     by: tuple[str, ...]
     where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    boundary: Boundary = "machines"
 
 
 def known(given: Sequence[str], allowed: Sequence[str]) -> None:

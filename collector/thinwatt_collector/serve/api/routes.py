@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
@@ -15,7 +16,18 @@ from thinwatt_collector.serve.api.endpoints import Endpoints, Setting, allow, se
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
 from thinwatt_collector.serve.api.export import Format
 from thinwatt_collector.serve.api.openapi import describe, refusals
-from thinwatt_collector.serve.api.parameters import Begin, Cursor, End, GrainOf, Limit, Texts, ViewOf, Zone, only
+from thinwatt_collector.serve.api.parameters import (
+    Begin,
+    BoundaryOf,
+    Cursor,
+    End,
+    GrainOf,
+    Limit,
+    Texts,
+    ViewOf,
+    Zone,
+    only,
+)
 from thinwatt_collector.serve.api.problems import ProblemError, wrong
 from thinwatt_collector.serve.api.question import FILTERS, Question
 
@@ -27,7 +39,7 @@ def create_api(setting: Setting) -> FastAPI:
     ends = Endpoints(setting)
     routes = APIRouter(default_response_class=JSONResponse)
     asking = Depends(ends.question)
-    energy_names = ("begin", "end", "grain", "zone", "by", "view", *FILTERS)
+    names = ("begin", "end", "grain", "zone", "by", *FILTERS)
 
     of_now, of_the_ledger, of_a_role = refusals(), refusals(403, 422, 503), refusals(403, 404, 503)
 
@@ -65,11 +77,12 @@ def create_api(setting: Setting) -> FastAPI:
         request: Request,
         asked: Question = asking,
         view: ViewOf = "restated",
+        boundary: BoundaryOf = "machines",
         limit: Limit = 1000,
         cursor: Cursor = None,
     ) -> Response:
-        allow(request, *energy_names, "limit", "cursor")
-        return await ends.energy(request, asked, view, limit, cursor)
+        allow(request, *names, "view", "boundary", "limit", "cursor")
+        return await ends.energy(request, replace(asked, boundary=boundary), view, limit, cursor)
 
     @routes.get(
         "/coverage",
@@ -80,7 +93,7 @@ def create_api(setting: Setting) -> FastAPI:
     async def covered(
         request: Request, asked: Question = asking, limit: Limit = 1000, cursor: Cursor = None
     ) -> Response:
-        allow(request, *(name for name in energy_names if name != "view"), "limit", "cursor")
+        allow(request, *names, "limit", "cursor")
         return await ends.coverage(request, asked, limit, cursor)
 
     @routes.get(
@@ -97,12 +110,13 @@ def create_api(setting: Setting) -> FastAPI:
         zone: Zone = None,
         simulated: Annotated[Texts, only("simulated")] = None,
         device: Annotated[Texts, only("device")] = None,
+        boundary: BoundaryOf = "machines",
         limit: Limit = 1000,
         cursor: Cursor = None,
     ) -> Response:
-        allow(request, "begin", "end", "grain", "zone", *shares.FILTERS, "limit", "cursor")
+        allow(request, "begin", "end", "grain", "zone", *shares.FILTERS, "boundary", "limit", "cursor")
         asked = ends.question(request, begin, end, grain, zone, "", simulated=simulated, device=device)
-        return await ends.shares(request, asked, limit, cursor)
+        return await ends.shares(request, replace(asked, boundary=boundary), limit, cursor)
 
     @routes.get(
         "/agents",
@@ -137,9 +151,10 @@ def create_api(setting: Setting) -> FastAPI:
         asked: Question = asking,
         format: Annotated[Format, Query(description="of the file")] = "csv",  # noqa: A002  # its name in the address
         view: ViewOf = "restated",
+        boundary: BoundaryOf = "machines",
     ) -> Response:
-        allow(request, *energy_names, "format")
-        return await ends.export(request, asked, view, format)
+        allow(request, *names, "view", "boundary", "format")
+        return await ends.export(request, replace(asked, boundary=boundary), view, format)
 
     app = FastAPI(title="thinwatt", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(routes)

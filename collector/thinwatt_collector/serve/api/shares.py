@@ -10,7 +10,18 @@ from pydantic import BaseModel, Field
 
 from thinwatt_collector.serve.api import answers
 from thinwatt_collector.serve.api.answers import Columns
-from thinwatt_collector.serve.api.documents import Carbon, Euros, Kg, KWh, Moment, Next
+from thinwatt_collector.serve.api.documents import (
+    BOUNDARY,
+    PUES,
+    Boundary,
+    Carbon,
+    Effectiveness,
+    Euros,
+    Kg,
+    KWh,
+    Moment,
+    Next,
+)
 from thinwatt_collector.serve.api.energy import Energy
 from thinwatt_collector.serve.api.question import Question
 from thinwatt_collector.serve.api.rows import texts
@@ -37,7 +48,11 @@ class Share(BaseModel):
     kwh_low: KWh
     kwh_high: KWh
     kgco2e: Kg
+    kgco2e_low: Kg
+    kgco2e_high: Kg
     eur: Euros
+    eur_low: Euros
+    eur_high: Euros
     desktop_hours: float | None = Field(description="for which desktops of the pool were there [h]; null where no pool")
 
 
@@ -49,6 +64,8 @@ class Shares(BaseModel):
     grain: str
     zone: str
     carbon: Carbon
+    boundary: Boundary = BOUNDARY
+    pues: list[Effectiveness] = PUES
     rows: list[Share]
     next: Next
 
@@ -63,7 +80,7 @@ def columns(found: Energy, asked: Question) -> Columns:
     every: dict[str, Any] = answers.energy_columns(found, asked)
     lines = [line_of(text) for text in found.rows.dims["part"].tolist()]
     of_pool = np.array([bool(line.pool) for line in lines], np.bool_)
-    kept = ("kwh", "kwh_low", "kwh_high", "kgco2e", "eur")
+    kept = tuple(f"{name}{end}" for name in ("kwh", "kgco2e", "eur") for end in ("", "_low", "_high"))
     return {
         **{name: every[name] for name in ("begin", "end", "simulated")},
         "pool": texts(line.pool for line in lines),

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from tests.collector.serve.api.conftest import DAY, NOW, SOURCES, Api, Campus, Shelf, application, served
 from thinwatt_collector.factors import table
 from thinwatt_collector.inventory.files import parse_toml
-from thinwatt_collector.inventory.places import LEVELS, Places, Price
+from thinwatt_collector.inventory.places import LEVELS, Places
 from thinwatt_collector.inventory.tables import records
+from thinwatt_collector.inventory.terms import Price
 from thinwatt_collector.inventory.watched import Standing
 from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
 from thinwatt_collector.serve.api.calendar import clocks
@@ -54,6 +55,7 @@ building = "B"
 [[rooms]]
 name = "dc"
 building = "B"
+pue = 1.5
 tariff = 0.10
 tariff_date = 2026-01-01
 [[rooms]]

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from thinwatt_collector import snapshot
 from thinwatt_collector.factors import table
-from thinwatt_collector.inventory.places import LEVELS, Pinned, Place, Price, Whereabouts
+from thinwatt_collector.inventory.places import LEVELS, Pinned, Place, Whereabouts
+from thinwatt_collector.inventory.terms import Price
 from thinwatt_collector.inventory.watched import Standing
 from thinwatt_collector.serve.api import calendar, privacy
 from thinwatt_collector.serve.api.books import TooFineError, UnreadableError

@@ -106,7 +106,8 @@ async function show() {
   const fleet = await ask("fleet");
   const first = await ask("energy", { by: "" });
   zone = first.zone;
-  const span = (begin, end, grain, by, more = {}) => rows("energy", { begin: written(begin), end: written(end), grain, by, zone, ...more });
+  // What machines draw, and what their rooms need for them (PUE): as the year's estimate has it.
+  const span = (begin, end, grain, by, more = {}) => rows("energy", { begin: written(begin), end: written(end), grain, by, zone, boundary: "room", ...more });
   const [today, thisMonth, thisYear] = periods(zone);
   const now = quarter(local(zone));
   const month = await span(thisMonth.begin, now > thisMonth.begin ? now : new Date(now.getTime() + QUARTER), "month", "basis");
