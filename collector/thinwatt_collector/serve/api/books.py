@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, Protocol, TypeVar
 
 from thinwatt_collector.inventory.places import Whereabouts
+from thinwatt_collector.refusals import Refused
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.problems import ProblemError
 from thinwatt_collector.serve.api.rows import Rows
@@ -119,6 +120,7 @@ class Agent:
     version: str | None
     simulated: bool | None
     conflict: bool
+    refused: Refused | None = None
 
 
 class Books(Protocol):

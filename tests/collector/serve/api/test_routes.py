@@ -210,6 +210,7 @@ def test_agents_are_for_the_technical_role_and_paged(api: Api) -> None:
         "version": "1.0",
         "simulated": False,
         "conflict": True,
+        "refused": None,
     }
     rest = get(api, f"/api/v1/agents?limit=2&cursor={first['next']}", **api.technical)
     assert ([a["agent"] for a in rest["agents"]], rest["next"]) == (["a2"], None)
