@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Protocol
 
 import orjson
@@ -16,7 +16,7 @@ from starlette.responses import Response
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
-from thinwatt_collector.serve.api import answers, calendar, calibrations, paging, prices, shares
+from thinwatt_collector.serve.api import answers, calendar, calibrations, paging, pools, prices, shares
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.campus import CampusView
@@ -196,6 +196,25 @@ class Endpoints:
             | {"carbon": answers.carbon(self._set.intensity, found.factors)}
             | {"boundary": asked.boundary, "pues": prices.effectiveness(found.terms)}
             | {"rows": answers.records(shares.columns(found, whole), chosen)}
+            | {"next": after and paging.cursor(_key(whole, role), after)}
+        )
+
+    async def pools(self, request: Request, asked: Question, limit: int, cursor: str | None) -> Response:
+        """Return a page of pools of desktops: their part of hosts' energy, and of their time."""
+        role, now = self._technical(request, "what pools of desktops draw is"), self.now()
+        by = (*asked.by, *pools.BY)
+        last = paging.behind(cursor, _key(replace(asked, by=by), role), 1 + len(by))
+        wide = pools.of_hosts(asked)
+        found, hours = pools.together(
+            await self._gate.ask(lambda reader: self._accounts.energy(reader, wide, role, now)), asked
+        )
+        whole = replace(asked, by=by)
+        chosen, after = answers.page(found.rows, by, last, limit)
+        return sent_as_json(
+            about(asked)
+            | {"carbon": answers.carbon(self._set.intensity, found.factors)}
+            | {"boundary": asked.boundary, "pues": prices.effectiveness(found.terms)}
+            | {"rows": answers.records(pools.columns(found, hours, whole), chosen)}
             | {"next": after and paging.cursor(_key(whole, role), after)}
         )
 

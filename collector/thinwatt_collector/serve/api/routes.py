@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from thinwatt_agent import __version__
-from thinwatt_collector.serve.api import calibrations, campus_documents, documents, shares
+from thinwatt_collector.serve.api import calibrations, campus_documents, documents, pools, shares
 from thinwatt_collector.serve.api.endpoints import Endpoints, Setting, allow, sent_as_json
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
 from thinwatt_collector.serve.api.export import Format
@@ -97,28 +97,6 @@ def create_api(setting: Setting) -> FastAPI:
         return await ends.coverage(request, asked, limit, cursor)
 
     @routes.get(
-        "/shares",
-        response_model=shares.Shares,
-        responses=of_the_ledger,
-        summary="Where hosts' energy went, by pool (role technical)",
-    )
-    async def shared(
-        request: Request,
-        begin: Begin = None,
-        end: End = None,
-        grain: GrainOf = "day",
-        zone: Zone = None,
-        simulated: Annotated[Texts, only("simulated")] = None,
-        device: Annotated[Texts, only("device")] = None,
-        boundary: BoundaryOf = "machines",
-        limit: Limit = 1000,
-        cursor: Cursor = None,
-    ) -> Response:
-        allow(request, "begin", "end", "grain", "zone", *shares.FILTERS, "boundary", "limit", "cursor")
-        asked = ends.question(request, begin, end, grain, zone, "", simulated=simulated, device=device)
-        return await ends.shares(request, replace(asked, boundary=boundary), limit, cursor)
-
-    @routes.get(
         "/agents",
         response_model=documents.Agents,
         responses=of_the_ledger,
@@ -156,12 +134,64 @@ def create_api(setting: Setting) -> FastAPI:
         allow(request, *names, "view", "boundary", "format")
         return await ends.export(request, replace(asked, boundary=boundary), view, format)
 
+    _of_desktops(routes, ends)
     app = FastAPI(title="thinwatt", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(routes)
     app.add_api_route("/openapi.json", lambda: sent_as_json(app.openapi()), include_in_schema=False)
     describe(app)
     _errors(app)
     return app
+
+
+def _of_desktops(routes: APIRouter, ends: Endpoints) -> None:
+    """Add what is told of desktops on hosts."""
+    names = ("begin", "end", "grain", "zone", *shares.FILTERS, "boundary", "limit", "cursor")
+
+    of_the_ledger = refusals(403, 422, 503)
+
+    @routes.get(
+        "/shares",
+        response_model=shares.Shares,
+        responses=of_the_ledger,
+        summary="Where hosts' energy went, by pool (role technical)",
+    )
+    async def shared(
+        request: Request,
+        begin: Begin = None,
+        end: End = None,
+        grain: GrainOf = "day",
+        zone: Zone = None,
+        simulated: Annotated[Texts, only("simulated")] = None,
+        device: Annotated[Texts, only("device")] = None,
+        boundary: BoundaryOf = "machines",
+        limit: Limit = 1000,
+        cursor: Cursor = None,
+    ) -> Response:
+        allow(request, *names)
+        asked = ends.question(request, begin, end, grain, zone, "", simulated=simulated, device=device)
+        return await ends.shares(request, replace(asked, boundary=boundary), limit, cursor)
+
+    @routes.get(
+        "/pools",
+        response_model=pools.Pools,
+        responses=of_the_ledger,
+        summary="What pools of desktops draw per active hour (role technical)",
+    )
+    async def of_pools(
+        request: Request,
+        begin: Begin = None,
+        end: End = None,
+        grain: GrainOf = "day",
+        zone: Zone = None,
+        simulated: Annotated[Texts, only("simulated")] = None,
+        device: Annotated[Texts, only("device")] = None,
+        boundary: BoundaryOf = "room",
+        limit: Limit = 1000,
+        cursor: Cursor = None,
+    ) -> Response:
+        allow(request, *names)
+        asked = ends.question(request, begin, end, grain, zone, "", simulated=simulated, device=device)
+        return await ends.pools(request, replace(asked, boundary=boundary), limit, cursor)
 
 
 def _errors(app: FastAPI) -> None:
