@@ -12,6 +12,7 @@ import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -26,6 +27,7 @@ from thinwatt_collector.serve.exposition import Family
 PATIENCE: Final = 60.0
 """The collector gives up a question after 30 s; nobody waits much longer [s]."""
 CHUNK: Final = 1 << 16
+REFUSED_SHOWN: Final = 20
 
 
 class BesideError(control.ControlError):
@@ -190,4 +192,14 @@ def told(found: Mapping[str, Any]) -> str:
         "ledger": size,
     }
     lines = [f"  {name:<12}{text}" for name, text in pairs.items()]
+    lines += [f"  refused     {line}" for line in _refused(found.get("refused", {}))]
     return "\n".join([*lines, *(f"  note        {line}" for line in found["said"])])
+
+
+def _refused(agents: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield of whom nothing is booked, and why."""
+    for name, why in list(agents.items())[:REFUSED_SHOWN]:
+        since = datetime.fromtimestamp(why["since"] / 1e9, UTC).isoformat(" ", "seconds")
+        yield f"{name}: nothing booked since {since}, {why['messages']:,} refused: {why['reason']}, {why['text']}"
+    if len(agents) > REFUSED_SHOWN:
+        yield f"and {len(agents) - REFUSED_SHOWN:,} more agents; --json names all"

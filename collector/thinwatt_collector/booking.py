@@ -428,6 +428,7 @@ class Booking:
         fleet.saved(devices, [s for s, _ in transaction.schemas], len(transaction.sources))
         tallies.frames.update(self.frames)
         tallies.rows += self.rows
+        tallies.refusals.booked(fleet.stream_rows[number][0] for number in moved.tolist())
         for which, last, watts, basis in self.refreshed:
             fleet.refresh(which, last, watts, basis, self.now)
         if len(moved) < len(transaction.moves.index):

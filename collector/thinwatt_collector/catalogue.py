@@ -278,6 +278,15 @@ CATALOGUE: Final = _catalogue(
             own=True,
         ),
         Metric(
+            "thinwatt_collector_refused_agents",
+            "gauge",
+            "",
+            "Agents that get nothing through since a message was refused; thinwatt-collector status names them.",
+            (),
+            ONE,
+            own=True,
+        ),
+        Metric(
             "thinwatt_collector_commits_total",
             "counter",
             "",

@@ -222,7 +222,7 @@ def agents_of(step: Step, after: str, limit: int) -> list[Agent]:
         if name > after and (name not in newest or seen[number] >= seen[newest[name]]):
             newest[name] = number
     names = heapq.nsmallest(limit, newest)
-    conflicts = set(step.tallies.conflicts.now())
+    conflicts, refused = set(step.tallies.conflicts.now()), step.tallies.refusals.now()
     found = []
     for name in names:
         number = newest[name]
@@ -240,6 +240,7 @@ def agents_of(step: Step, after: str, limit: int) -> list[Agent]:
                 printable(machine.get("agent_version"), 64) or None if machine else None,
                 bool(machine.get("simulated")) if machine else None,
                 name in conflicts,
+                refused.get(name),
             )
         )
     return found

@@ -12,7 +12,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -328,7 +328,8 @@ class Collector:
     def _status(self, _: dict[str, object]) -> dict[str, object]:
         """Return what the owner asks of a running collector: names may stand in it."""
         ready, said = self.ready()
-        fleet, now = self._step.fleet, time.time_ns()
+        step, now = self._step, time.time_ns()
+        fleet = step.fleet
         newest: dict[str, int] = {}
         for row, heard in zip(fleet.stream_rows, fleet.stream["seen"].tolist(), strict=True):
             newest[row[0]] = max(heard, newest.get(row[0], 0))
@@ -339,6 +340,7 @@ class Collector:
             "devices": dict(sorted(Counter(d.kind for d in fleet.devices).items())),
             "agents": len(newest),
             "silent": sum(now - seen > self._config.stale_after * SECOND for seen in newest.values()),
+            "refused": {name: asdict(found) for name, found in sorted(step.tallies.refusals.now().items())},
             "last_commit": self._last_commit,
             "oldest_unbooked": float(self._unbooked()[0]),
             "ledger": self._config.ledger.partition(":")[2],

@@ -61,6 +61,11 @@ class OwnSeries(Collector):
             value=t.factor_fallbacks,
         )
         for name, text, value in (
+            (
+                "refused_agents",
+                "Agents that get nothing through since a message was refused; thinwatt-collector status names them.",
+                len(t.refusals.now()),
+            ),
             ("uncommitted_bytes", "Bytes of frames received and not yet in the ledger.", g.uncommitted_bytes),
             ("ledger_bytes", "Size of the ledger on disk.", g.ledger_bytes),
             ("ledger_up", "1 while the ledger takes transactions, 0 while it fails.", int(g.ledger_up)),

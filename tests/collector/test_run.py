@@ -159,3 +159,14 @@ def test_an_inventory_that_breaks_is_told_and_the_last_one_stays(campus: Collect
     begin = datetime.fromtimestamp(time.time() - 3 * 86_400, UTC).date()
     rows = answers(campus, tmp_path, f"begin={begin}&grain=month&by=room&class=desktop", "public")
     assert [row["room"] for row in rows] == ["B305"]
+
+
+def test_the_owner_is_told_of_whom_nothing_is_taken_and_readyz_names_nobody(collector: Collector) -> None:
+    now, s = time.time_ns(), Sender("pc-of-room-12", offset=time.time_ns())
+    falling = s.frame(0, [(1, 10.0, [500.0, 10.0]), (2, 20.0, [-1.0, 20.0])])
+    collector._step.take([Message(b"\0r", s.name, data, now) for data in (s.hello({"class": "desktop"}), falling)])
+    collector.commit()
+    told = collector._status({})["refused"]
+    assert isinstance(told, dict)
+    assert (told[s.name]["reason"], told[s.name]["messages"]) == ("bad_value", 1)
+    assert s.name not in str(collector.ready())

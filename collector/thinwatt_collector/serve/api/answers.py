@@ -141,17 +141,28 @@ def carbon(intensity: Intensity, factors: Sequence[Factor], view: View = "restat
     }
 
 
+def _moment(at: int) -> str:
+    return datetime.fromtimestamp(at / 1e9, UTC).isoformat(timespec="seconds")
+
+
 def agent(found: Agent) -> dict[str, Any]:
     """Return an agent as an object."""
     return {
         "agent": found.name,
-        "last_seen": datetime.fromtimestamp(found.seen / 1e9, UTC).isoformat(timespec="seconds"),
+        "last_seen": _moment(found.seen),
         "skew_seconds": found.skew,
         "spool_rows": found.spool_rows,
         "spool_bytes": found.spool_bytes,
         "version": found.version,
         "simulated": found.simulated,
         "conflict": found.conflict,
+        "refused": found.refused
+        and {
+            "reason": found.refused.reason,
+            "text": found.refused.text,
+            "since": _moment(found.refused.since),
+            "messages": found.refused.messages,
+        },
     }
 
 

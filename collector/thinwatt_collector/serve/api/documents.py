@@ -160,6 +160,15 @@ class Coverage(BaseModel):
     next: Next
 
 
+class RefusedRow(BaseModel):
+    """Why nothing of an agent is booked."""
+
+    reason: str
+    text: str
+    since: str = Field(description="when the first of these messages came, UTC")
+    messages: int = Field(description="how many were refused since then")
+
+
 class AgentRow(BaseModel):
     """An agent's health; null: it has not said."""
 
@@ -171,6 +180,7 @@ class AgentRow(BaseModel):
     version: str | None
     simulated: bool | None
     conflict: bool = Field(description="two machines are alive under this name: a cloned key")
+    refused: RefusedRow | None = Field(description="null: its last message was taken, or none was refused")
 
 
 class Agents(BaseModel):
