@@ -338,7 +338,7 @@ GOLD = DeviceModel(
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(0.0, 400.0), min_size=1, max_size=12), st.floats(0.3, 2.0), st.floats(0.3, 2.0))
+@given(st.lists(st.floats(0.0, 400.0), min_size=1, max_size=12), st.floats(0.3, 2.0), st.floats(0.9, 2.0))
 def test_what_metered_machines_teach_behind_a_supply_with_a_curve_is_what_others_are_booked_by(
     watts: list[float], rest: float, moving: float
 ) -> None:

@@ -26,7 +26,7 @@ from thinwatt_collector.serve.api.energy import Accounts, View
 from thinwatt_collector.serve.api.export import Export, Format, sent
 from thinwatt_collector.serve.api.parameters import Begin, By, End, GrainOf, Texts, Zone, only
 from thinwatt_collector.serve.api.privacy import Role, sees_all
-from thinwatt_collector.serve.api.problems import ProblemError, wrong
+from thinwatt_collector.serve.api.problems import ProblemError, unfit
 from thinwatt_collector.serve.api.published import Published
 from thinwatt_collector.serve.api.question import FILTERS, Question, known, question
 from thinwatt_collector.serve.api.shown import of_classes
@@ -128,8 +128,8 @@ class Endpoints:
             begin,
             end,
             grain,
-            zone or self._set.zone,
-            [name for name in by.split(",") if name],
+            self._set.zone if zone is None else zone,
+            by.split(",") if by else (),
             where,
             self.role(request),
             int(self._set.clock()),
@@ -251,10 +251,11 @@ class Endpoints:
             census = await self._gate.ask(lambda reader: reader.census())
             found = next((known for known in census.devices if known.name == device), None)
             if found is None:
-                raise wrong("device", f"the ledger knows no {device!r}", "ask /energy?by=device for their names")
-        return sent_as_json(
-            calibrations.document(self._set.calibrations, self._set.assumed, role, clock, found, self.now())
-        )
+                raise ProblemError(
+                    404, f"device: the ledger knows no {device!r}", "device", "ask /energy?by=device for their names"
+                )
+        knows, assumed = self._set.calibrations, self._set.assumed
+        return sent_as_json(calibrations.document(knows, assumed, role, clock, found, self.now()))
 
     async def export(self, request: Request, asked: Question, view: View, form: Format) -> Response:
         """Return energy, carbon and euros as a file."""
@@ -263,7 +264,7 @@ class Endpoints:
         def write(reader: Reader) -> Export:
             found = self._accounts.energy(reader, asked, role, now, view)
             if len(found.rows) > LONGEST_EXPORT:
-                raise wrong("grain", f"that is {len(found.rows)} rows", "take a coarser grain or a shorter window")
+                raise unfit("grain", f"that is {len(found.rows)} rows", "take a coarser grain or a shorter window")
             return Export(answers.energy_columns(found, asked), form)
 
         return sent(await self._gate.ask(write), form, (asked.begin, asked.end), asked.zone)
