@@ -17,7 +17,7 @@ from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
 from thinwatt_collector.models.devices import ModelOf, model_of
-from thinwatt_collector.serve.api import answers, calendar, calibrations, paging, pools, prices, shares
+from thinwatt_collector.serve.api import answers, calendar, calibrations, events, paging, pools, prices, shares
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.campus import CampusView
@@ -240,6 +240,19 @@ class Endpoints:
         after = [found[limit - 1].name] if len(found) > limit else None
         listed = [answers.agent(a) for a in found[:limit]]
         return sent_as_json({"agents": listed, "next": after and paging.cursor("agents", after)})
+
+    async def events(self, request: Request, limit: int, cursor: str | None) -> Response:
+        """Return a page of what happened."""
+        allow(request, "limit", "cursor")
+        last = paging.behind(cursor, "events", 1)
+        before = last[0] if last else None
+        if not (before is None or (isinstance(before, int) and 0 < before < 2**62)):
+            raise unfit("cursor", "it is no cursor", "take `next` of the page before as it stands")
+        found = await self._gate.ask(lambda reader: reader.events(before, limit + 1))
+        clock = calendar.clocks(self._set.zone)
+        after = paging.cursor("events", [found[limit - 1].at]) if len(found) > limit else None
+        told = events.shown(found[:limit], self.role(request), clock)
+        return sent_as_json({"zone": clock.key, "events": told, "next": after})
 
     async def calibrations(self, request: Request, device: str | None) -> Response:
         """Return what is known of hardware models."""

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from thinwatt_agent import __version__
-from thinwatt_collector.serve.api import calibrations, campus_documents, documents, pools, shares
+from thinwatt_collector.serve.api import calibrations, campus_documents, documents, events, pools, shares
 from thinwatt_collector.serve.api.endpoints import Endpoints, Setting, allow, sent_as_json
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
 from thinwatt_collector.serve.api.export import Format
@@ -95,6 +95,15 @@ def create_api(setting: Setting) -> FastAPI:
     ) -> Response:
         allow(request, *names, "limit", "cursor")
         return await ends.coverage(request, asked, limit, cursor)
+
+    @routes.get(
+        "/events",
+        response_model=events.Events,
+        responses=refusals(403, 422, 503),
+        summary="Why earlier figures changed, in words",
+    )
+    async def happened(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
+        return await ends.events(request, limit, cursor)
 
     @routes.get(
         "/agents",

@@ -327,7 +327,7 @@ def test_an_empty_ledger_answers_with_no_rows(campus: Campus, tmp_path: Path) ->
 def test_the_openapi_document_names_units_and_problems(api: Api) -> None:
     document = get(api, "/api/v1/openapi.json")
     assert set(document["paths"]) == {
-        *("/fleet", "/shares", "/pools", "/energy", "/coverage"),
+        *("/fleet", "/shares", "/pools", "/events", "/energy", "/coverage"),
         *("/agents", "/export", "/estimate", "/me", "/calibrations"),
     }
     row = document["components"]["schemas"]["EnergyRow"]["properties"]
