@@ -121,7 +121,16 @@ def served(settings: Config) -> Iterator[Path]:
         books = LedgerBooks(ledger, Step(ledger, DeviceTable.packaged().of, intensity))
         models = Nobody(archive.read(settings.state / archive.NAME))
         known = Watched(settings.inventory, settings.clocks, settings.price).now
-        setting = Setting(NOTHING_NOW, books, intensity, Owner(), settings.clocks, inventory=known, calibrations=models)
+        setting = Setting(
+            NOTHING_NOW,
+            books,
+            intensity,
+            Owner(),
+            settings.clocks,
+            inventory=known,
+            calibrations=models,
+            second_life=settings.second_life,
+        )
         api = create_api(setting)
         with tempfile.TemporaryDirectory(prefix="thinwatt-") as folder:
             web = serve_local(below(api), Path(folder) / control.API_SOCKET)

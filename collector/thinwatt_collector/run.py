@@ -99,6 +99,7 @@ class Collector:
             booked=then,
             stale_after=config.stale_after,
             calibrations=self._calibrator,
+            second_life=config.second_life,
         )
         self.api = create_api(setting)
         self.own_api = create_api(replace(setting, access=Owner()))

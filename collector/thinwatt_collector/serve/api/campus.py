@@ -100,6 +100,15 @@ class CampusView:
             found = self._present = await self._gate.ask(lambda r: Present(now, r.census(), r.first()))
         return found
 
+    async def simulated(self, now: int) -> bool:
+        """Return whether any device that the inventory has a line of is made up by a demonstration.
+
+        Raises:
+            ProblemError: 503; the ledger can't be read.
+        """
+        places = self._inventory().places
+        return any(device.simulated and device.name in places for device in (await self.present(now)).census.devices)
+
     def _document(self, reader: Reader, standing: Standing, known: Present, role: Role, now: int) -> dict[str, Any]:
         day = datetime.fromtimestamp(now, self._zone).date()
         key = (day.toordinal(), privacy.sees_all(role), standing.reading, len(known.census.devices))
