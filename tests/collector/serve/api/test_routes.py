@@ -196,6 +196,25 @@ def test_the_fleet_now_is_what_the_metrics_show(api: Api) -> None:
     }
 
 
+def test_everybody_sees_no_single_pc_come_to_the_ledger(small: Campus, api: Api) -> None:
+    """Each new device speaks for itself and is the first of its name; one comes every minute."""
+
+    def told(**headers: str) -> tuple[int, int | None]:
+        found = get(api, "/api/v1/fleet", **headers)
+        return found["agents"]["known"], found["classes"][0]["with_agent"]
+
+    assert told() == told(**api.technical) == (8, 6)
+    seen = []
+    for n in range(6, 17):
+        small.device(f"pc-{n}", "desktop", "OptiPlex")
+        api.now[0] += 60
+        seen.append(told())
+        assert told(**api.technical) == (n + 3, n + 1)
+    assert seen == [(8, 6)] * 4 + [(13, 11)] * 5 + [(18, 16)] * 2
+    api.now[0] += 86_400
+    assert told() == (19, 17)
+
+
 def test_agents_are_for_the_technical_role_and_paged(api: Api) -> None:
     assert "technical" in problem(api, "/api/v1/agents", 403)["remedy"]
     api.books.known = [Agent(f"a{n}", NOW * 10**9, 0.5, 12.0, None, "1.0", False, n == 1) for n in range(3)]
