@@ -114,8 +114,8 @@ class CampusView:
         Raises:
             ProblemError: 503; the ledger can't be read.
         """
-        places = self._inventory().places
-        return any(device.simulated and device.name in places for device in (await self.present(now)).census.devices)
+        places, known = self._inventory().places, await self.present("technical", now)
+        return any(device.simulated and device.name in places for device in known.census.devices)
 
     def _document(self, reader: Reader, standing: Standing, known: Present, role: Role, now: int) -> dict[str, Any]:
         day = datetime.fromtimestamp(now, self._zone).date()

@@ -8,6 +8,7 @@ of which fewer than five were there in a period is "other" in it, and what is to
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from thinwatt_collector.inventory.watched import Now, Standing
 from thinwatt_collector.models.rules import Rule
 from thinwatt_collector.serve.api.privacy import NOBODYS, OTHER, K, Role, sees_all
 from thinwatt_collector.serve.api.problems import ProblemError, unfit, wrong
+from thinwatt_collector.serve.api.question import DATE
 
 Grain = Literal["month", "year", "all"]
 FILTERS: Final = BY
@@ -64,9 +66,9 @@ def asked(
     Raises:
         ProblemError: 400, a parameter is wrong; 422, they do not go together.
     """
-    last = _day("end", end) if end else today + timedelta(days=1)
+    last = today + timedelta(days=1) if end is None else _day("end", end)
     before = last - timedelta(days=1)
-    first = _day("begin", begin) if begin else date(before.year, 1, 1)
+    first = date(before.year, 1, 1) if begin is None else _day("begin", begin)
     if last <= first:
         raise unfit("end", "it is not later than begin", "give an end behind begin: the first day no more of it")
     if (last - first).days > LONGEST:
@@ -75,7 +77,7 @@ def asked(
         if name not in BY:
             raise wrong("by", f"{name!r} is no dimension" + meant(name, BY), f"take {', '.join(BY)}")
     if len(set(by)) < len(by):
-        raise wrong("by", "a dimension stands there twice", "name each once")
+        raise unfit("by", "a dimension stands there twice", "name each once")
     named = {name: tuple(texts) for name, texts in where.items()}
     for name, texts in named.items():
         if any("\0" in text for text in texts):
@@ -84,13 +86,9 @@ def asked(
 
 
 def _day(parameter: str, text: str) -> date:
-    try:
-        found = date.fromisoformat(text)
-    except ValueError:
-        raise wrong(parameter, f"{text[:40]!r} is no date", "write a day like 2026-01-01") from None
-    if not 1970 <= found.year <= 2099:
-        raise wrong(parameter, f"{text!r} lies outside 1970 to 2099", "write a day like 2026-01-01")
-    return found
+    if not re.fullmatch(DATE, text):
+        raise wrong(parameter, f"{text[:40]!r} is no date from 1970 to 2099", "write a day like 2026-01-01")
+    return date.fromisoformat(text)
 
 
 def edges(begin: date, end: date, grain: Grain) -> list[date]:

@@ -126,9 +126,10 @@ def test_everybody_sees_no_row_of_fewer_than_five(api: Api) -> None:
 def test_what_cannot_be_asked(api: Api) -> None:
     for query, status, word in (
         ("begin=2025-01-01T00:00", 400, "no date"),
-        ("begin=1925-01-01", 400, "outside"),
+        ("begin=1925-01-01", 400, "no date"),
+        ("end=", 400, "no date"),
         ("by=pool", 400, "no dimension"),
-        ("by=room,room", 400, "twice"),
+        ("by=room,room", 422, "twice"),
         ("rom=B1", 400, "no such parameter"),
         ("begin=2025-01-01&end=2025-01-01", 422, "later than begin"),
         ("begin=1975-01-01&end=2060-01-01", 422, "at most"),
