@@ -27,6 +27,7 @@ from thinwatt_collector.placed import Placed
 from thinwatt_collector.receive import Message
 from thinwatt_collector.sharing import Line, Shared
 from thinwatt_collector.tallies import Reply, Tallies, refusal
+from thinwatt_collector.winner import SLIVER, WINNERS, bases
 
 SECOND: Final = counting.SECOND
 WIDE_WORK: Final = 1 << 21
@@ -110,7 +111,7 @@ class Booking:
     def _keys_of(self, group: GroupLayout, sources: Ints, devices: Ints) -> list[Ints]:
         """Return the keys of the totals of devices, and of their classes, that may ever rise."""
         fleet = self.fleet
-        kind, may = fleet.device["group"][devices], counting.bases(group, fleet.powers.of(devices))
+        kind, may = fleet.device["group"][devices], bases(group, fleet.powers.of(devices))
         some = may.any(axis=-1)
         keys = [key(Family.DEVICE_GAP, devices), key(Family.GAP, kind)]
         keys += [key(Family.DEVICE_COVERED, devices[some]), key(Family.COVERED, kind[some])]
@@ -119,7 +120,7 @@ class Booking:
         for place, winner in enumerate(fleet.winner_ids.tolist()):
             on_it = may[:, place]
             keys += [key(Family.DEVICE_ENERGY, devices[on_it], winner), key(Family.ENERGY, kind[on_it], winner)]
-            shared = [self._source_of(line, counting.WINNERS[place].basis) for line in lines if on_it.any()]
+            shared = [self._source_of(line, WINNERS[place].basis) for line in lines if on_it.any()]
             keys += [key(Family.SHARED, devices[on_it], source) for source in shared]
         return keys
 
@@ -347,7 +348,7 @@ class Booking:
             self._share(counted, counted.shared, stream, device, slot)
         total = counted.won_covered.sum(axis=2)
         gap = np.maximum(chunks.elapsed[:, None] - total, 0.0)
-        gap[gap < counting.SLIVER] = 0.0
+        gap[gap < SLIVER] = 0.0
         kind = fleet.device["group"][device]
         for amount, per_device, per_class in (
             (total, Family.DEVICE_COVERED, Family.COVERED),
@@ -360,7 +361,7 @@ class Booking:
     def _share(self, counted: Counted, shared: Shared, stream: Ints, device: Ints, slot: Ints) -> None:
         """Enter where the energy of hosts went, by pool."""
         sure = np.divide(counted.bias, counted.won, out=np.zeros_like(counted.won), where=counted.won > 0)
-        for (basis, winner), (k, line) in product(enumerate(counting.WINNERS), enumerate(shared.lines)):
+        for (basis, winner), (k, line) in product(enumerate(WINNERS), enumerate(shared.lines)):
             joules, seconds = shared.joules[:, :, basis, k], shared.seconds[:, :, basis, k]
             there = joules > 0
             if there.any():

@@ -70,6 +70,7 @@ class Config:
     carbon_source: str
     factors: Mapping[str, Mapping[str, Any]]
     policy: Policy
+    machines: Path | None
     inventory: Path | None
     second_life: Rule
     tariff: float | None
@@ -212,6 +213,8 @@ KEYS: Final = (
     Key("attribution", "policy", "policy", choice(*POLICIES), DEFAULT_POLICY,
         "how a host's energy goes to its desktops: reservation (idle by reserved memory, the rest by CPU time), "
         "activity, equal or marginal"),
+    Key("models", "devices", "machines", maybe(path), "", "powers of your own hardware: see docs/models.md",
+        preflight.machines),
     Key("inventory", "folder", "inventory", maybe(path), "", "what stands where; see thinwatt-collector inventory",
         preflight.inventory),
     Key("inventory", "second_life", "second_life", choice(*RULES), DEFAULT_RULE,

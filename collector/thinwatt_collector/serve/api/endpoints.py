@@ -16,6 +16,7 @@ from starlette.responses import Response
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
+from thinwatt_collector.models.devices import ModelOf, model_of
 from thinwatt_collector.models.rules import DEFAULT as DEFAULT_RULE
 from thinwatt_collector.models.rules import Rule
 from thinwatt_collector.serve.api import answers, calendar, calibrations, paging, pools, prices, shares
@@ -62,6 +63,7 @@ class Setting:
         stale_after: silence after which a device has departed [s].
         calibrations: what metered machines have taught of their hardware models.
         second_life: the rule by which two lives share a making, if none is asked for.
+        assumed: power models before any calibration.
     """
 
     snapshot: Snapshot
@@ -76,6 +78,7 @@ class Setting:
     stale_after: float = 600.0
     calibrations: calibrations.Knows = calibrations.NOBODY
     second_life: Rule = DEFAULT_RULE
+    assumed: ModelOf = model_of
 
     @property
     def published(self) -> Published:
@@ -262,7 +265,8 @@ class Endpoints:
                 raise ProblemError(
                     404, f"device: the ledger knows no {device!r}", "device", "ask /energy?by=device for their names"
                 )
-        return sent_as_json(calibrations.document(self._set.calibrations, role, clock, found, self.now()))
+        knows, assumed = self._set.calibrations, self._set.assumed
+        return sent_as_json(calibrations.document(knows, assumed, role, clock, found, self.now()))
 
     async def export(self, request: Request, asked: Question, view: View, form: Format) -> Response:
         """Return energy, carbon and euros as a file."""
