@@ -158,7 +158,7 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 EXAMPLE: Final = "tcp://collector.example.org:8466"
 INTERVAL: Final = within(_seconds, "0.1 s", "15 min", most="a slot of the ledger")
 FRAME: Final = within(_seconds, "0.1 s", "1 h", most="and a collector takes this machine for departed")
-GAP: Final = places.maybe(within(_seconds, "0.1 s", "1 d"))
+GAP: Final = places.maybe(within(_seconds, "0.1 s", "1 h", most="and a collector believes no more of a restart"))
 SPOOL: Final = within(_bytes, "64 KiB", "1024 GiB", least="which is what a few frames need")
 MEMORY: Final = within(_bytes, "64 KiB", "1 GiB", least="which is what a few frames need")
 KEYS: Final = (

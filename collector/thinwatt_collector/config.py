@@ -49,6 +49,7 @@ class Config:
     bind: str
     secret_key: Path
     agents: Path
+    device_power: float
     ledger: str
     ledger_memory: float
     commit_every: float
@@ -94,6 +95,10 @@ class Config:
 
 def _seconds(value: Any, folder: Path) -> float:
     return _quantity(value, folder, "s")
+
+
+def _watts(value: Any, folder: Path) -> float:
+    return _quantity(value, folder, "W")
 
 
 def _bytes(value: Any, folder: Path) -> float:
@@ -170,6 +175,7 @@ HOLD: Final = within(_bytes, "8 MiB", "64 GiB", least="which a single frame may 
 # An agent sends again what is not answered in 30 s, and the answer waits for the commit.
 COMMIT: Final = within(_seconds, "50 ms", "20 s", most="and agents would send all of it again and again")
 STALE: Final = within(_seconds, "1 min", "30 d", least="the time between two frames of an agent")
+POWER: Final = within(_watts, "1 kW", "100 MW", least="which a server may draw")
 KEEP: Final = within(_seconds, "2 d", "100 years", least="the day that is summed and the one after it")
 KEYS: Final = (
     Key("collector", "state", "state", path, "state", "folder of everything the collector writes", preflight.state),
@@ -178,6 +184,8 @@ KEYS: Final = (
         preflight.secret),
     Key("link", "agents", "agents", path, "agents.keys", "who is let in: a line 'name public-key' an agent",
         preflight.agents, preflight.lines_of_agents),
+    Key("link", "device_power", "device_power", POWER, "100 kW",
+        "what one device draws at most; frames that tell more are refused: a rack or a building may need more"),
     Key("ledger", "ledger", "ledger", _ledger, "duckdb:state/ledger.duckdb", "one file, one collector",
         preflight.ledger),
     Key("ledger", "memory", "ledger_memory", MEMORY, "1 GiB", "what the ledger's engine may use, 64 MiB at least"),
