@@ -50,12 +50,12 @@ def main() -> None:
         path = Path(folder) / "ledger.duckdb"
         expected = write(path, devices, hours=chosen.hours)
         ledger = DuckDBLedger(path)
-        connection = ledger._connection.cursor()  # noqa: SLF001 - a reader beside the ledger, under its own settings
+        reader = ledger.reader()
         for grain, by in QUESTIONS:
             walls, rows = [], 0
             for _ in range(chosen.turns):
                 began = time.perf_counter()
-                found = energy(connection, FIRST * 3600, (FIRST + HOURS) * 3600, grain, "UTC", by, groups=groups)
+                found = energy(reader, FIRST * 3600, (FIRST + HOURS) * 3600, grain, "UTC", by, groups=groups)
                 walls.append(time.perf_counter() - began)
                 rows, joules = len(found), float(found.joules.sum())
                 if abs(joules / expected - 1) > 1e-9:

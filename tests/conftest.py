@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgresql import Server, programs
 
 # A shared machine is slow at times: no deadline anywhere. `make fuzz` asks for the third profile.
 settings.register_profile("here", deadline=None)
@@ -42,3 +44,16 @@ def golden(request: pytest.FixtureRequest) -> Golden:
         assert text == path.read_text(encoding="utf-8"), f"{path} differs; if that is meant: --update-golden"
 
     return compare
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL server; mark tests that ask for it ``peer``."""
+    if programs() is None:
+        remedy = "PostgreSQL is not installed: make peers (or apt-get install postgresql)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(remedy)
+        pytest.skip(remedy)
+    server = Server()
+    yield server
+    server.close()

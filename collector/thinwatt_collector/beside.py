@@ -112,9 +112,9 @@ def served(settings: Config) -> Iterator[Path]:
     from thinwatt_collector.serve.server import serve_local
     from thinwatt_collector.step import Step
 
-    ledger_file = Path(settings.ledger.partition(":")[2])
-    if not ledger_file.exists():
-        raise BesideError(f"no collector runs on {settings.state}, and there is no ledger {ledger_file} yet")
+    kind, _, file = settings.ledger.partition(":")
+    if kind == "duckdb" and not Path(file).exists():
+        raise BesideError(f"no collector runs on {settings.state}, and there is no ledger {file} yet")
     ledger = open_ledger(settings.ledger, settings.ledger_memory)
     try:
         intensity = table.load({"zone": settings.zone})

@@ -32,6 +32,7 @@ from thinwatt_collector import preflight, units
 from thinwatt_collector.factors import KINDS, FactorError, Intensity, Kind, beside, names, record
 from thinwatt_collector.inventory.tables import CellError, day, number
 from thinwatt_collector.inventory.terms import Price
+from thinwatt_collector.ledger import address
 from thinwatt_collector.models.attribution import DEFAULT as DEFAULT_POLICY
 from thinwatt_collector.models.attribution import POLICIES, Policy
 
@@ -145,9 +146,12 @@ def _clocks(value: Any, folder: Path) -> str:
 
 
 def _ledger(value: Any, folder: Path) -> str:
-    kind, colon, rest = filled(value, folder).partition(":")
+    where = filled(value, folder)
+    kind, colon, rest = where.partition(":")
+    if kind in address.SCHEMES:
+        return address.text_of(address.address_of(where, folder))
     if kind != "duckdb" or not colon or not rest:
-        raise ValueError(f"{shown(value)} is no ledger: write 'duckdb:ledger.duckdb' (PostgreSQL comes later)")
+        raise ValueError(f"{shown(value)} is no ledger: write 'duckdb:ledger.duckdb', or {address.EXAMPLE!r}")
     return f"duckdb:{path(rest, folder)}"
 
 
@@ -186,7 +190,8 @@ KEYS: Final = (
         preflight.agents, preflight.lines_of_agents),
     Key("link", "device_power", "device_power", POWER, "100 kW",
         "what one device draws at most; frames that tell more are refused: a rack or a building may need more"),
-    Key("ledger", "ledger", "ledger", _ledger, "duckdb:state/ledger.duckdb", "one file, one collector",
+    Key("ledger", "ledger", "ledger", _ledger, "duckdb:state/ledger.duckdb",
+        "one file, one collector; or postgresql://USER@HOST/DATABASE, for several: docs/postgresql.md",
         preflight.ledger),
     Key("ledger", "memory", "ledger_memory", MEMORY, "1 GiB", "what the ledger's engine may use, 64 MiB at least"),
     Key("ledger", "commit_every", "commit_every", COMMIT, "10 s", "answers wait for the commit: 20 s at most"),

@@ -84,7 +84,10 @@ class Chunks:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What the assumed models say of machines that have a meter, to be learnt from; shapes (chunks, devices)."""
+    """A series that is kept beside the energy that is counted; shapes (chunks, devices).
+
+    It is what the assumed models say of machines that have a meter, to be learnt from, or the time of sessions.
+    """
 
     source: SourceKey
     joules: Floats
@@ -227,8 +230,11 @@ def count(
         idle = models.watts[chunks.frame, :, 0]
         shared = sharing.shared(carried, won, won_covered, idle, sums[:, :, past:], policy)
     pairs = sums[:, :, start:past]
-    beside = tuple(Beside(key, pairs[:, :, 2 * k], pairs[:, :, 2 * k + 1]) for k, key in enumerate(learning))
-    return Counted(chunks, joules, covered, won, won_covered, bias, shared, beside)
+    beside = [Beside(key, pairs[:, :, 2 * k], pairs[:, :, 2 * k + 1]) for k, key in enumerate(learning)]
+    for line, seconds in shared.sessions if shared else ():
+        key = SourceKey(sharing.SESSIONS, line.text, "", MEASURED.basis)
+        beside.append(Beside(key, np.zeros_like(seconds), seconds))
+    return Counted(chunks, joules, covered, won, won_covered, bias, shared, tuple(beside))
 
 
 def _by_calibrated_load(

@@ -14,6 +14,8 @@ Indices = NDArray[np.intp]
 
 OF_DESKTOP: Final = ("cpu", "covered", "present", "memory")
 """What attribution needs to know of a desktop."""
+OF_SESSION: Final = ("active", "disconnected")
+"""The time of a desktop's sessions by state: with somebody at it, and left running."""
 LARGEST: Final = 1e15
 """Joules or seconds beyond it are none, a kilowatt for 30,000 years: to a total that large nobody's minute is added."""
 OTHERS: Final = 1e24
@@ -52,7 +54,8 @@ class DesktopColumns:
     """Columns of the desktops on a host, named ``pool/desktop``: offsets inside a device's columns, shape (n,) each.
 
     ``pools`` are the pools' names in order, ``pool`` the place of each desktop's among them. A desktop without a pool
-    is in the pool "". ``capacity`` is the host's memory × time, None where nobody tells it.
+    is in the pool "". ``capacity`` is the host's memory × time, None where nobody tells it; ``sessions`` the columns of
+    :data:`OF_SESSION`, shape (2, n), None where they are not told of all.
     """
 
     names: tuple[str, ...]
@@ -63,6 +66,7 @@ class DesktopColumns:
     present: Indices
     memory: Indices
     capacity: int | None
+    sessions: Indices | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +224,7 @@ def _desktops(group: Group) -> DesktopColumns | None:
     counters = [(i, c) for i, c in enumerate(group.columns) if c.kind == "counter"]
     of: dict[str, dict[str, int]] = {}
     for i, c in counters:
-        if c.consumer and not c.part and c.quantity in OF_DESKTOP:
+        if c.consumer and not c.part and c.quantity in (*OF_DESKTOP, *OF_SESSION):
             of.setdefault(c.consumer, {}).setdefault(c.quantity, i)
     whole = {name: at for name, at in sorted(of.items()) if at.keys() >= set(OF_DESKTOP)}
     if not whole:
@@ -230,7 +234,10 @@ def _desktops(group: Group) -> DesktopColumns | None:
     columns = {q: np.array([at[q] for at in whole.values()], np.intp) for q in OF_DESKTOP}
     capacity = next((i for i, c in counters if c.quantity == "memory_capacity" and not c.part and not c.consumer), None)
     places = np.array([pools.index(pool) for pool in pool_of], np.intp)
-    return DesktopColumns(tuple(whole), pools, places, capacity=capacity, **columns)
+    sessions = None
+    if all(at.keys() >= set(OF_SESSION) for at in whole.values()):
+        sessions = np.array([[at[q] for at in whole.values()] for q in OF_SESSION], np.intp)
+    return DesktopColumns(tuple(whole), pools, places, capacity=capacity, sessions=sessions, **columns)
 
 
 def _components(columns: list[Column]) -> tuple[int, ...]:

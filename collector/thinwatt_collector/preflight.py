@@ -11,6 +11,7 @@ import os
 import socket
 import tempfile
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -62,6 +63,9 @@ def _asks(web_config: Path) -> bool:
 
 def ledger(where: str) -> Iterator[str]:
     """A ledger that is there must be one that can be written."""
+    if not where.startswith("duckdb:"):
+        yield from _postgresql(where)
+        return
     file = Path(where.partition(":")[2])
     if not os.path.lexists(file):
         return
@@ -74,8 +78,25 @@ def ledger(where: str) -> Iterator[str]:
         yield f"{file} is no ledger, nor any DuckDB file: {remedy}"
 
 
+def _postgresql(where: str) -> Iterator[str]:
+    """The driver must be there, and a password that nobody else reads; the server may come later."""
+    from thinwatt_collector.ledger.address import MISSING, address_of
+
+    if find_spec("psycopg") is None:
+        yield MISSING
+    file = address_of(where).password_file
+    if file is None:
+        return
+    if why := _unreadable(file):
+        yield why
+    elif file.stat().st_mode & 0o077:
+        yield f"{file} holds a password and others can read it: chmod 600 {file}"
+
+
 def ledger_folder(where: str, state: Path) -> Iterator[str]:
     """The ledger's folder must be there: what a person mounts is not made here. That of ``state`` is."""
+    if not where.startswith("duckdb:"):
+        return
     folder, state = Path(os.path.normpath(where.partition(":")[2])).parent, Path(os.path.normpath(state))
     if folder == state or state in folder.parents:
         return

@@ -1,7 +1,7 @@
 """Readers of the ledger beside the step: connections of their own to the same database, in other threads.
 
-DuckDB gives each reader the state of the last commit, so nobody waits for anybody; a reader is closed after one
-question, since the database can be opened anew after a failure only when the last one has left.
+The engine gives each reader the state of the last commit, so nobody waits for anybody; a reader is closed after one
+question, since a file can be opened anew after a failure only when the last one has left.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from dataclasses import replace
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import duckdb
 import numpy as np
 
 from thinwatt_collector.fleet import printable
 from thinwatt_collector.inventory.places import EMPTY, Places, Whereabouts
 from thinwatt_collector.ledger import LedgerError, ReadableLedger, history
+from thinwatt_collector.ledger.session import Rows as Found
+from thinwatt_collector.ledger.session import Session
 from thinwatt_collector.serve.api.books import PLACE, Agent, Census, Known, TooFineError, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.rows import Rows, summed, texts
@@ -41,15 +42,15 @@ ROUND_WITHIN: Final = 5.0
 
 
 class LedgerReader:
-    """A reader of a DuckDB ledger.
+    """A reader of the ledger.
 
     Args:
-        connection: of its own; closed with it.
+        session: of its own; closed with it.
         left: called when it is closed.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, left: Callable[[], None] = lambda: None) -> None:
-        self._connection, self._left = connection, left
+    def __init__(self, session: Session, left: Callable[[], None] = lambda: None) -> None:
+        self._session, self._left = session, left
 
     def first(self) -> int | None:
         """Return the beginning of the oldest slot with energy, UTC [s]."""
@@ -125,28 +126,26 @@ class LedgerReader:
         cuts: Sequence[int] = (),
     ) -> Rows:
         try:
-            found = history.energy(
-                self._connection, begin, end, grain, zone, tuple(by), where, groups=groups, cuts=cuts
-            )
+            found = history.energy(self._session, begin, end, grain, zone, tuple(by), where, groups=groups, cuts=cuts)
         except history.TooFineError as error:
             raise TooFineError(str(error)) from error
         except LedgerError as error:
             raise UnreadableError(str(error)) from error
         return Rows(found.begin, found.dims, found.joules, found.variance, found.bias, found.covered, found.devices)
 
-    def _execute(self, statement: str, given: list[Any]) -> duckdb.DuckDBPyConnection:
+    def _execute(self, statement: str, given: list[Any]) -> Found:
         try:
-            return self._connection.execute(statement, given)
-        except duckdb.Error as error:
-            raise UnreadableError(str(error).splitlines()[0][:300]) from error
+            return self._session.execute(statement, given)
+        except LedgerError as error:
+            raise UnreadableError(str(error)) from error
 
     def interrupt(self) -> None:
         """End what another thread is waiting for here."""
-        self._connection.interrupt()
+        self._session.interrupt()
 
     def close(self) -> None:
         """Close."""
-        self._connection.close()
+        self._session.close()
         self._left()
 
 

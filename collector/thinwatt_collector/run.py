@@ -343,7 +343,7 @@ class Collector:
             "refused": {name: asdict(found) for name, found in sorted(step.tallies.refusals.now().items())},
             "last_commit": self._last_commit,
             "oldest_unbooked": float(self._unbooked()[0]),
-            "ledger": self._config.ledger.partition(":")[2],
+            "ledger": str(self._ledger),
             "ledger_bytes": self._ledger.size(),
         }
 

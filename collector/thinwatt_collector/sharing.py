@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from thinwatt_collector.layout import DesktopColumns, SourceKey
+from thinwatt_collector.layout import OF_SESSION, DesktopColumns, SourceKey
 from thinwatt_collector.models import attribution
 from thinwatt_collector.models.attribution import Policy
 
@@ -22,6 +22,13 @@ SOURCE: Final = "shared"
 """The series' name in the ledger; its part is a line's text, its scope the policy."""
 HOST_LINES: Final = ("idle", "overhead", "unattributed")
 """What a host keeps for itself."""
+SESSIONS: Final = "sessions"
+"""The series of the time of desktops; its part is the pool and the state, ``tp/active``, its covered time theirs."""
+PRESENT: Final = "present"
+"""The state of a desktop that is there, whoever is at it."""
+TOLD: Final = "told"
+"""That of one whose sessions are told too: without it nobody knows that there were none."""
+STATES: Final = (PRESENT, TOLD, *OF_SESSION)
 FEWEST: Final = 5
 """Desktops of a smaller pool are in the pool :data:`OTHER`: what one desktop does is somebody's own affair."""
 OTHER: Final = "other"
@@ -58,11 +65,13 @@ class Shared:
         lines: what the last axis is of.
         joules: by basis, shape (chunks, devices, bases, lines) [J].
         seconds: for which desktops of the pool were there, added up, or the host, by basis, likewise [s].
+        sessions: time of desktops by state and pool (a line's part is the state), each (chunks, devices) [s].
     """
 
     lines: tuple[Line, ...]
     joules: Floats
     seconds: Floats
+    sessions: tuple[tuple[Line, Floats], ...] = ()
 
 
 def told(desktops: DesktopColumns, host_cpu: int | None, ours: Floats) -> Floats:
@@ -74,12 +83,13 @@ def told(desktops: DesktopColumns, host_cpu: int | None, ours: Floats) -> Floats
         ours: cumulative columns of the group, the state in front, (frames, devices, columns, 1 + rows).
 
     Returns:
-        (frames, devices, 4 n + 2, rows); NaN where nobody tells.
+        (frames, devices, 4 n + 2 + 2 n, rows), the last of them only where sessions are told; NaN where nobody tells.
     """
     at = np.concatenate((desktops.cpu, desktops.covered, desktops.present, desktops.memory))
     nobody = np.full_like(ours[:, :, :1], np.nan)
     host = [ours[:, :, [i]] if i is not None else nobody for i in (host_cpu, desktops.capacity)]
-    return np.diff(np.concatenate((ours[:, :, at], *host), axis=2), axis=3)
+    sessions = [] if desktops.sessions is None else [ours[:, :, desktops.sessions.ravel()]]
+    return np.diff(np.concatenate((ours[:, :, at], *host, *sessions), axis=2), axis=3)
 
 
 def shared(
@@ -92,7 +102,7 @@ def shared(
         energy: of hosts by basis, (chunks, devices, bases) [J].
         covered: likewise [s].
         idle: power of an idle host, (chunks, devices) [W]; NaN where it has no model.
-        said: sums of :func:`told` by chunk, (chunks, devices, 4 n + 2).
+        said: sums of :func:`told` by chunk, (chunks, devices, 4 n + 2, or with sessions 6 n + 2).
         policy: see models/attribution.py.
     """
     n = len(desktops.names)
@@ -110,10 +120,19 @@ def shared(
     whole = np.divide(covered, covered.sum(axis=2, keepdims=True), out=np.zeros_like(covered), where=covered > 0)
     there = (present @ member)[:, :, None] * whole[..., None]
     host = np.stack((found.idle, found.overhead, found.unattributed), axis=3)
+    of_states: list[Floats] = []
+    if desktops.sessions is not None:
+        of_states = [present, *np.split(said[:, :, 4 * n + 2 :], len(OF_SESSION), axis=2)]
+    sessions = [
+        (Line(pool, state), seconds)
+        for state, of_desktops in zip(STATES, (present, *of_states), strict=False)
+        for pool, seconds in zip(pools, np.moveaxis(of_desktops @ member, 2, 0), strict=True)
+    ]
     return Shared(
         _lines(pools),
         np.concatenate((found.of_idle @ member, found.of_dynamic @ member, host), axis=3),
         np.concatenate((there, there, *[covered[..., None]] * len(HOST_LINES)), axis=3),
+        tuple(sessions),
     )
 
 

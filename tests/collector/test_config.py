@@ -14,6 +14,7 @@ from tests.mutations import assert_told, disturbed, values, with_value
 from tests.mutations import keys as lines_of_keys
 from thinwatt_collector import config
 from thinwatt_collector.config import ConfigError
+from thinwatt_collector.ledger.address import Address, address_of
 
 HERE = Path("/etc/thinwatt/collector.toml")
 
@@ -72,7 +73,16 @@ WRONG = {
     "too small an engine": ('[ledger]\nmemory = "1 MB"\n', 2, "less than 64 MiB, the least with which"),
     "no engine": ('[ledger]\nmemory = "63.9 MiB"\n', 2, "write '64 MiB' to '1 TiB'"),
     "less than a frame": ('[ledger]\nhold = "7.9 MiB"\n', 2, "less than 8 MiB, which a single frame may have"),
-    "another ledger": ('[ledger]\nledger = "postgresql://x"\n', 2, "duckdb:ledger.duckdb"),
+    "another ledger": ('[ledger]\nledger = "sqlite:l.db"\n', 2, "'duckdb:ledger.duckdb', or 'postgresql://"),
+    "no database": ('[ledger]\nledger = "postgresql://db"\n', 2, "no database stands in"),
+    "a password for all to read": (
+        '[ledger]\nledger = "postgresql://u:secret@db/d"\n',
+        2,
+        "name that: ?password_file=/etc/thinwatt",
+    ),
+    "a password behind the address": ('[ledger]\nledger = "postgresql://db/d?password=x"\n', 2, "(chmod 600)"),
+    "a schema of odd letters": ('[ledger]\nledger = "postgresql://db/d?schema=a-b"\n', 2, "small letters, digits"),
+    "a parameter twice": ('[ledger]\nledger = "postgres://db/d?schema=a&schema=b"\n', 2, "stands twice"),
     "a ledger without a file": ('[ledger]\nledger = "duckdb:"\n', 2, "is no ledger"),
     "the ledger in the place of its folder": ('[ledger]\nledger = "duckdb:state"\n', 2, "this is the folder of state"),
     "no address": ('\n[link]\nbind = "8466"\n', 3, "tcp://*:8466"),
@@ -94,6 +104,19 @@ WRONG = {
     "a path with a zero": ('[link]\nagents = "a\\u0000"\n', 2, "a character that nobody sees"),
     "somebody's home": ('[collector]\nstate = "~/thinwatt"\n', 2, "write the whole path"),
 }
+
+
+def test_a_ledger_on_a_server_is_libpqs_address_and_two_parameters_of_ours() -> None:
+    told = "postgresql://tw@db.example.fr:5433/energy?sslmode=verify-full&schema=campus&password_file=l.password"
+    found = config.parse(f'[ledger]\nledger = "{told}"\n', HERE).ledger
+    place = address_of(found)
+    assert place.server == "postgresql://tw@db.example.fr:5433/energy?sslmode=verify-full"
+    assert (place.schema, place.password_file) == ("campus", HERE.parent / "l.password")
+    assert str(place) == "postgresql://tw@db.example.fr:5433/energy, schema campus"
+    assert config.parse(f'[ledger]\nledger = "{found}"\n', HERE).ledger == found
+    assert address_of("postgresql:///energy?host=/run/postgresql") == Address(
+        "postgresql:///energy?host=%2Frun%2Fpostgresql", "thinwatt", None
+    )
 
 
 @pytest.mark.parametrize("mistake", WRONG)

@@ -16,7 +16,7 @@ from thinwatt_collector.data import DataError, rows
 from thinwatt_collector.factors import names
 from thinwatt_collector.factors.grid import publishers
 from thinwatt_collector.factors.table import COLUMNS as ELECTRICITY
-from thinwatt_collector.inventory import making, profiles
+from thinwatt_collector.inventory import making, profiles, reuse
 from thinwatt_collector.models import devices
 from thinwatt_collector.models.devices import DeviceTable, supply
 
@@ -27,9 +27,11 @@ TABLES: dict[str, tuple[tuple[str, ...], str | dict[str, str]]] = {
     "devices": (DEVICES, dict(devices.UNITS)),
     "electricity": (ELECTRICITY, "g/J"),
     "publishers": (publishers.COLUMNS, publishers.QUANTITIES),
+    "reuse": (("quantity",), dict(reuse.QUANTITIES)),
     "supplies": (("kind", "level", "load"), "1"),
     "times": (("class", "quantity"), dict(profiles.QUANTITIES)),
 }
+SET_BY_LAW = {"reuse"}
 HEADER = "class,model,quantity,value,unit,valid_from,uncertainty,distribution,source\n"
 GOOD = "host,,idle,100,W,2024-01-01,10 %,uniform,a sheet\n"
 
@@ -46,7 +48,8 @@ def test_every_number_is_cited_and_has_a_spread(name: str) -> None:
     for row in table:
         assert np.isfinite(row.value), row.place
         # The making of servers of any kind together is the least known of all: a factor of 1.8.
-        assert 0.0 < row.uncertainty < 0.65, f"{row.place}: nobody knows a number exactly, or so badly"
+        assert 0.0 <= row.uncertainty < 0.65, f"{row.place}: nobody knows a number so badly"
+        assert (row.uncertainty == 0.0) == (name in SET_BY_LAW), f"{row.place}: nobody knows a number exactly"
         assert len(row.source) > 20, f"{row.place}: {row.source!r} does not lead anyone to the number"
         assert row.valid_from.year >= 2000, row.place
 

@@ -104,6 +104,19 @@ def test_a_ledger_that_is_there_is_one(site: Path, monkeypatch: pytest.MonkeyPat
         open_ledger(f"duckdb:{ledger}", 64 << 20)
 
 
+def test_a_password_of_the_ledger_is_there_and_nobody_elses(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = site.with_name("l.password")
+    where = "postgresql://tw@db/energy?password_file=l.password"
+    assert "l.password" in says(site, ledger=where)
+    file.write_text("secret")
+    file.chmod(0o640)
+    assert f"others can read it: chmod 600 {file}" in says(site, ledger=where)
+    file.chmod(0o600)
+    assert not says(site, ledger=where)
+    monkeypatch.setattr("thinwatt_collector.preflight.find_spec", lambda _: None)
+    assert "pip install 'thinwatt[collector,postgres]'" in says(site, ledger=where)
+
+
 def test_the_secret_key_is_a_key_that_nobody_else_may_read(site: Path) -> None:
     key = site.with_name("collector.key")
     key.chmod(0o640)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from tests.collector.sending import NOW, SECOND, Bench, Sender, pair
 from thinwatt_agent.wire import Column, Group, Schema
 from thinwatt_collector.factors import table
 from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
+from thinwatt_collector.ledger.tables import Tables
 from thinwatt_collector.models.devices import DeviceTable
 from thinwatt_collector.readers import LedgerBooks, agents_of
 from thinwatt_collector.serve.api.books import UnreadableError
@@ -20,18 +20,11 @@ from thinwatt_collector.step import Step
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[DuckDBLedger]:
-    made = DuckDBLedger(tmp_path / "ledger.duckdb")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def books(ledger: DuckDBLedger) -> LedgerBooks:
+def books(ledger: Tables) -> LedgerBooks:
     return LedgerBooks(ledger, Step(ledger, DeviceTable.packaged().of, table.load({"zone": "FR"})))
 
 
-def test_a_reader_sees_what_was_committed_and_holds_up_no_commit(ledger: DuckDBLedger, books: LedgerBooks) -> None:
+def test_a_reader_sees_what_was_committed_and_holds_up_no_commit(ledger: Tables, books: LedgerBooks) -> None:
     reader = books.reader()
     assert reader.first() is None
     first = transaction([(stream_row(1, 6), 0, False)], [(0, 0, 7, 0, 60.0)], [(0, 0, 60.0)], **named())
@@ -40,7 +33,7 @@ def test_a_reader_sees_what_was_committed_and_holds_up_no_commit(ledger: DuckDBL
     reader.close()
 
 
-def test_many_readers_while_the_step_commits(ledger: DuckDBLedger, books: LedgerBooks) -> None:
+def test_many_readers_while_the_step_commits(ledger: Tables, books: LedgerBooks) -> None:
     ledger.commit(transaction([(stream_row(1, 1), 0, False)], [(0, 0, 7, 0, 1.0)], [(0, 0, 1.0)], **named()))
     stop, wrong = threading.Event(), []
 
@@ -65,7 +58,9 @@ def test_many_readers_while_the_step_commits(ledger: DuckDBLedger, books: Ledger
     assert wrong == []
 
 
-def test_a_closed_ledger_is_told(ledger: DuckDBLedger, books: LedgerBooks) -> None:
+def test_a_closed_file_is_told(tmp_path: Path) -> None:
+    ledger = DuckDBLedger(tmp_path / "ledger.duckdb")
+    books = LedgerBooks(ledger, Step(ledger, DeviceTable.packaged().of, table.load({"zone": "FR"})))
     ledger.close()
     with pytest.raises(UnreadableError, match="can't be read"):
         books.reader()

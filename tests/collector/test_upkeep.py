@@ -12,12 +12,14 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.collector.ledger.engines import enter
 from tests.collector.ledger.transactions import named, stream_row, transaction
 from thinwatt_collector.factors import table
 from thinwatt_collector.ledger import LedgerError, duckdb_file
 from thinwatt_collector.ledger.compaction import Plan
 from thinwatt_collector.ledger.days import DAY
 from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
+from thinwatt_collector.ledger.tables import Tables
 from thinwatt_collector.models.devices import DeviceTable
 from thinwatt_collector.readers import LedgerBooks
 from thinwatt_collector.serve.api.books import UnreadableError
@@ -43,36 +45,35 @@ class Clock:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[DuckDBLedger]:
+def file(tmp_path: Path) -> Iterator[DuckDBLedger]:
     made = DuckDBLedger(tmp_path / "ledger.duckdb")
     yield made
     made.close()
 
 
-@pytest.fixture
-def books(ledger: DuckDBLedger) -> LedgerBooks:
+def books_of(ledger: Tables) -> LedgerBooks:
     return LedgerBooks(ledger, Step(ledger, DeviceTable.packaged().of, table.load({"zone": "FR"})))
 
 
-def rows_of(ledger: DuckDBLedger, statement: str) -> Any:
-    return ledger._connection.execute(statement).fetchall()[0]
+@pytest.fixture
+def books(ledger: Tables) -> LedgerBooks:
+    return books_of(ledger)
 
 
-def two_months(ledger: DuckDBLedger, devices: int = 12, open_ones: bool = True) -> None:
+def rows_of(ledger: Tables, statement: str) -> Any:
+    return ledger.session.execute(statement).fetchall()[0]
+
+
+def two_months(ledger: Tables, devices: int = 12, open_ones: bool = True) -> None:
     """Twenty days of some hosts and PCs, sealed, and the slots of the last hours, open."""
-    c = ledger._connection
-    c.execute(
-        "INSERT INTO device SELECT i, 'd' || i, 'a', if(i < 5, 'host', 'desktop'), 'm', FALSE FROM range(?) r(i)",
-        [devices],
-    )
-    c.execute("INSERT INTO source VALUES (0, 'booked', '', 'wall', 'measured')")
-    c.execute(
-        f"INSERT INTO sealed_slot SELECT d, {FIRST} + s, 0, d + s / 7.0, s, d, 900 "  # noqa: S608  # numbers of ours
-        f"FROM range({devices}) a(d), range({20 * 96}) b(s)"
-    )
+    known = [(i, f"d{i}", "a", "host" if i < 5 else "desktop", "m", False) for i in range(devices)]
+    enter(ledger.session, "device", known)
+    enter(ledger.session, "source", [(0, "booked", "", "wall", "measured")])
+    sealed = [(d, FIRST + s, 0, d + s / 7.0, float(s), float(d), 900.0) for d in range(devices) for s in range(20 * 96)]
+    enter(ledger.session, "sealed_slot", sealed)
     if open_ones:
-        recent = "INSERT INTO open_slot SELECT d, ? - s, 0, d, 0, 0, 900 FROM range(?) a(d), range(8) b(s)"
-        c.execute(recent, [NOW // 900, devices])
+        recent = [(d, NOW // 900 - s, 0, float(d), 0.0, 0.0, 900.0) for d in range(devices) for s in range(8)]
+        enter(ledger.session, "open_slot", recent)
 
 
 def change_much(ledger: DuckDBLedger) -> None:
@@ -82,7 +83,7 @@ def change_much(ledger: DuckDBLedger) -> None:
         ledger._connection.execute("UPDATE booked SET total = total + 1")
 
 
-def test_all_that_is_due_is_done_in_pieces_and_no_joule_moves(ledger: DuckDBLedger, books: LedgerBooks) -> None:
+def test_all_that_is_due_is_done_in_pieces_and_no_joule_moves(ledger: Tables, books: LedgerBooks) -> None:
     two_months(ledger, devices=60)
     before = rows_of(ledger, SUMS)
     clock = Clock()
@@ -101,7 +102,7 @@ def test_all_that_is_due_is_done_in_pieces_and_no_joule_moves(ledger: DuckDBLedg
     assert rows_of(ledger, "SELECT count(*) FROM open_slot")[0] < 8 * 60
 
 
-def test_a_piece_is_followed_by_a_rest(ledger: DuckDBLedger, books: LedgerBooks) -> None:
+def test_a_piece_is_followed_by_a_rest(file: DuckDBLedger) -> None:
     asked: list[float] = []
 
     class Slow(DuckDBLedger):
@@ -111,8 +112,8 @@ def test_a_piece_is_followed_by_a_rest(ledger: DuckDBLedger, books: LedgerBooks)
             return 1
 
     clock = Clock()
-    ledger.__class__ = Slow
-    upkeep = Upkeep(ledger, books, Plan, clock, clock.utc)
+    file.__class__ = Slow
+    upkeep = Upkeep(file, books_of(file), Plan, clock, clock.utc)
     clock.now = EVERY
     upkeep.turn()  # the look
     for _ in range(40):
@@ -123,7 +124,7 @@ def test_a_piece_is_followed_by_a_rest(ledger: DuckDBLedger, books: LedgerBooks)
 
 
 def test_a_refusal_is_the_ledgers_error_and_nothing_is_half_done(
-    ledger: DuckDBLedger, books: LedgerBooks, monkeypatch: pytest.MonkeyPatch
+    ledger: Tables, books: LedgerBooks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two_months(ledger)
     before = rows_of(ledger, SUMS)
@@ -146,14 +147,15 @@ def test_a_refusal_is_the_ledgers_error_and_nothing_is_half_done(
 
 
 def test_a_log_that_readers_keep_open_ends_when_the_last_one_leaves(
-    ledger: DuckDBLedger, books: LedgerBooks, monkeypatch: pytest.MonkeyPatch
+    file: DuckDBLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ledger, books = file, books_of(file)
     monkeypatch.setattr(duckdb_file, "LONG_LOG", 1 << 20)
     ledger._connection.execute("SET checkpoint_threshold = '1GB'")  # as if somebody had read at every commit
     clock = Clock()
     upkeep = Upkeep(ledger, books, Plan, clock, clock.utc)
     reader = books.reader()
-    reader._connection.execute("BEGIN TRANSACTION")
+    reader._session.execute("BEGIN TRANSACTION")
     reader.first()
     change_much(ledger)
     assert ledger._log_size() > 1 << 20
@@ -190,7 +192,7 @@ def test_a_reader_that_waits_too_long_is_told_why(books: LedgerBooks, monkeypatc
     books.reader().close()
 
 
-def test_commits_and_readers_go_on_beside_it(ledger: DuckDBLedger, books: LedgerBooks) -> None:
+def test_commits_and_readers_go_on_beside_it(ledger: Tables, books: LedgerBooks) -> None:
     two_months(ledger, devices=40, open_ones=False)
     now = NOW // 900
     names = {name: of for name, of in named().items() if name in ("schemas", "labels")}
@@ -232,14 +234,14 @@ def test_days_that_are_no_whole_hours_are_added_up_from_hours(zone: str, expecte
     assert zone_of_days(zone) == expected
 
 
-def test_the_engine_is_one_that_waits_for_readers(ledger: DuckDBLedger) -> None:
+def test_the_engine_is_one_that_waits_for_readers(file: DuckDBLedger) -> None:
     """What all of this is for: should the engine ever write changed rows into its file beside readers, it can go."""
-    reader = ledger.reader()
+    reader = file.reader()
     reader.execute("BEGIN TRANSACTION")
     reader.execute("SELECT count(*) FROM booked").fetchall()
-    change_much(ledger)
-    before = ledger._log_size()
+    change_much(file)
+    before = file._log_size()
     with suppress(duckdb.Error):
-        ledger._connection.execute("CHECKPOINT")
-    assert ledger._log_size() == before
+        file._connection.execute("CHECKPOINT")
+    assert file._log_size() == before
     reader.close()

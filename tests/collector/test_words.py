@@ -14,7 +14,20 @@ from thinwatt_collector.inventory.tables import COLUMNS, EVENTS, choice
 from thinwatt_collector.models.devices import CLASSES
 from thinwatt_collector.words import catalogue, language
 
-KINDS = ("class", "choice", "event", "number", "what", "problem", "severity", "basis", "unit", "estimate", "demo")
+KINDS = (
+    "class",
+    "choice",
+    "event",
+    "rule",
+    "number",
+    "what",
+    "problem",
+    "severity",
+    "basis",
+    "unit",
+    "estimate",
+    "demo",
+)
 
 
 def test_both_languages_have_the_same_texts_and_the_same_gaps_in_them() -> None:

@@ -65,6 +65,7 @@ PURE = ("accept.py", "book.py", "models")
 RIM = {
     *("socket", "ssl", "selectors", "subprocess", "threading", "time", "asyncio", "http", "urllib"),
     *("zmq", "duckdb", "psutil", "prometheus_client", "starlette", "uvicorn", "os", "shutil", "tempfile", "random"),
+    "psycopg",
 }
 
 

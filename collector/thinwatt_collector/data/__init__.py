@@ -8,6 +8,7 @@ lacks one of them is refused, with its line. Columns of a table's own say what t
 - ``normal``: half of the 95 % interval, as a part of the value ("10 %")
 - ``uniform``: half of the width of what is possible, as a part of the value ("10 %")
 - ``lognormal``: the geometric standard deviation ("1.35")
+- ``exact``: 0 %, of what a law sets
 """
 
 from __future__ import annotations
@@ -111,6 +112,8 @@ def _row(cells: dict[str, str], columns: Sequence[str], unit: str | dict[str, st
 def _standard(text: str, distribution: str) -> float:
     """Return a relative standard uncertainty (GUM 4.3 for the uniform, the moments of a lognormal for the last)."""
     number = units.ratio(text)
+    if distribution == "exact" and number == 0.0:
+        return 0.0
     if distribution == "normal":
         return number / 1.96
     if distribution == "uniform":

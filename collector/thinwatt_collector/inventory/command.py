@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thinwatt_collector.inventory.glpi import command as glpi
+from thinwatt_collector.models.rules import DEFAULT, RULES
 from thinwatt_collector.words import LANGUAGES, Words, language
 
 if TYPE_CHECKING:
@@ -36,9 +37,8 @@ def register(commands: Commands) -> None:
         command.add_argument("folder", type=Path)
         if name != "example":
             command.add_argument("--json", action="store_true", help="for programs")
-        if name != "making":
-            spoken = "language of what is printed; else that of LC_ALL, LC_MESSAGES or LANG"
-            command.add_argument("--lang", choices=LANGUAGES, default=None, help=spoken)
+        spoken = "language of what is printed; else that of LC_ALL, LC_MESSAGES or LANG"
+        command.add_argument("--lang", choices=LANGUAGES, default=None, help=spoken)
         if name in ("check", "estimate"):
             command.add_argument("--day", type=date.fromisoformat, help="as of this day, 2025-01-31; else today")
         if name == "making":
@@ -46,6 +46,8 @@ def register(commands: Commands) -> None:
                 "--begin", type=date.fromisoformat, help="first day, 2025-01-01; else a year before end"
             )
             command.add_argument("--end", type=date.fromisoformat, help="first day no more of it; else today")
+            who = "who bears the making of what has a second life; all three are shown"
+            command.add_argument("--rule", choices=RULES, default=DEFAULT, help=who)
 
 
 def _say(text: str) -> None:
@@ -96,7 +98,9 @@ def _plain(problem: Problem) -> dict[str, Any]:
 
 
 def _making(options: argparse.Namespace) -> int:
-    from thinwatt_collector.inventory.making import views
+    from thinwatt_collector.inventory import reuse
+    from thinwatt_collector.inventory.bearing import Bearing
+    from thinwatt_collector.inventory.life_cycle import of_folder
     from thinwatt_collector.inventory.making_page import document, page
 
     end: date = options.end or datetime.now(UTC).date()
@@ -104,8 +108,15 @@ def _making(options: argparse.Namespace) -> int:
     if end <= begin:
         sys.stderr.write(f"thinwatt-collector: --end {end} is not behind --begin {begin}\n")
         return 2
-    found = views(_inventory(options.folder)[0], begin, end)
-    _say(json.dumps(document(found, begin, end), indent=1) if options.json else page(found, begin, end))
+    cycle = of_folder(_inventory(options.folder)[0])
+    found = Bearing(cycle, [where.told(("class",)) for where in cycle.wheres]).rows((begin, end))
+    years = range(begin.year, date.fromordinal(end.toordinal() - 1).year + 1)
+    used = reuse.by_year(cycle, years, [where.told(("establishment",)) for where in cycle.wheres])
+    if options.json:
+        told = document(found, used, (begin, end), ("class",), options.rule, digits=3)
+        _say(json.dumps(told, ensure_ascii=False, indent=1))
+    else:
+        _say(page(found, used, (begin, end), options.rule, _words(options)))
     return 0
 
 

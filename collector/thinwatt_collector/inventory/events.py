@@ -79,7 +79,17 @@ def lives(inventory: Inventory) -> Iterator[Life]:
     """Yield the lives of all machines of an inventory; each machine is in one of them."""
     for table in MACHINES:
         for name, lines in inventory.tables.get(table, {}).items():
-            yield from lives_of(lines, events_of(inventory, name))
+            yield from lives_of(lines, events_of(inventory, name) if _is_now(inventory, name, table) else ())
+
+
+def _is_now(inventory: Inventory, name: str, table: str) -> bool:
+    """Return whether a name is now of this table: a PC that became a host has lines in both, and events once."""
+    since = {of: max(line.span[0] for line in inventory.tables[of][name]) for of in _tables(inventory, name)}
+    return max(since, key=lambda of: (since[of], of)) == table
+
+
+def _tables(inventory: Inventory, name: str) -> list[str]:
+    return [table for table in MACHINES if inventory.tables.get(table, {}).get(name)]
 
 
 def lives_of(lines: Sequence[Record], events: Sequence[Record]) -> list[Life]:
@@ -103,10 +113,9 @@ def lives_of(lines: Sequence[Record], events: Sequence[Record]) -> list[Life]:
 
 
 def purchase(lines: Sequence[Record], events: Sequence[Record]) -> date | None:
-    """Return the day of purchase: of its event, else of the newest line that tells one."""
-    told = [event.day("date") for event in events if event.text("event") == "bought"]
-    told += [line.day("purchased") for line in sorted(lines, key=lambda r: r.span[0], reverse=True)]
-    return next((day for day in told if day is not None), None)
+    """Return the day of purchase: of its event, else of the newest line."""
+    told = next((event.day("date") for event in events if event.text("event") == "bought"), None)
+    return told or max(lines, key=lambda record: record.span[0]).day("purchased")
 
 
 def _step(event: Record, bought: date | None) -> str | None:
@@ -148,8 +157,8 @@ def in_service(inventory: Inventory, day: date) -> dict[tuple[str, str], int]:
     """
     found: dict[tuple[str, str], int] = defaultdict(int)
     for name in inventory.tables.get("events", {}):
-        for table in MACHINES:
-            if lines := inventory.tables[table].get(name):
-                mine = lives_of(lines, events_of(inventory, name))
+        for table in _tables(inventory, name):
+            if _is_now(inventory, name, table):
+                mine = lives_of(inventory.tables[table][name], events_of(inventory, name))
                 found[table, name] = sum(life.count for life in mine if life.there_on(day))
     return found

@@ -53,9 +53,8 @@ def _doubles(events: Sequence[Record]) -> Iterator[Problem]:
 
 def _order(lines: Sequence[Record], events: Sequence[Record]) -> Iterator[Problem]:
     """Yield what can't have happened as it is told: each event is looked at with those before it."""
-    bought = purchase(lines, events)
-    retired = max(lines, key=lambda record: record.span[0]).day("retired")
-    dated = next((line for line in lines if line.day("purchased")), None)
+    newest = max(lines, key=lambda record: record.span[0])
+    bought, retired, limit = purchase(lines, events), newest.day("retired"), newest.day("purchased")
     told: set[tuple[str, date]] = set()
     for n, event in enumerate(events):
         day, kind = event.day("date"), event.text("event")
@@ -65,14 +64,12 @@ def _order(lines: Sequence[Record], events: Sequence[Record]) -> Iterator[Proble
         if bought is not None and day < bought:
             yield event.entry.problem("event-before", "date", event=kind, value=day, limit=bought)
         elif kind == "bought":
-            limit = dated.day("purchased") if dated else None
-            if dated is not None and limit is not None and limit != day:
-                fields = {"event": kind, "value": day, "other": "purchased", "limit": limit, "where": dated.where}
+            if limit is not None and limit != day:
+                fields = {"event": kind, "value": day, "other": "purchased", "limit": limit, "where": newest.where}
                 yield event.entry.problem("event-apart", "date", **fields)
             if earlier := next((e for e in events[:n] if e.text("event") == "bought"), None):
                 yield _after(event, earlier)
         elif kind in LEAVES and retired is not None and day < retired and "count" not in event.told:
-            newest = max(lines, key=lambda record: record.span[0])
             fields = {"event": kind, "value": day, "other": "retired", "limit": retired, "where": newest.where}
             yield event.entry.problem("event-apart", "date", **fields)
         yield from _too_many(lines, events[:n], event)

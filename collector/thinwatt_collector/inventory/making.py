@@ -1,16 +1,13 @@
-"""What was emitted before the first watt: the making of the devices of an inventory, in the two views that exist.
+"""What was emitted before the first watt: the making of one device.
 
-*Amortised*: each device over its own lifetime from its purchase on. *Purchases*: all of it in the period of the
-purchase. They answer two questions and are never added. Where a device's making comes from, finest first: its model's
-sheet (``embodied``), its model's parts (bottom-up, servers), the default of its class.
+Where it comes from, finest first: its model's sheet (``embodied``), its model's parts (bottom-up, servers), the default
+of its class. Who bears it, and when: ``bearing.py``.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cache
 from math import nan, sqrt
 from types import MappingProxyType
@@ -19,13 +16,13 @@ from typing import Final, Literal
 import numpy as np
 
 from thinwatt_collector.data import Row, rows
-from thinwatt_collector.inventory.tables import Inventory, Record
+from thinwatt_collector.inventory.tables import Record
 from thinwatt_collector.models import embodied
-from thinwatt_collector.models.devices import CLASSES
-from thinwatt_collector.models.estimate import interval
 from thinwatt_collector.units import scale
 
-DEFAULTS: Final = MappingProxyType({"making": "g", "lifetime": "s", "sheet": "1"})
+DEFAULTS: Final = MappingProxyType(
+    {"making": "g", "lifetime": "s", "sheet": "1", "reconditioning": "1", "second_lifetime": "s"}
+)
 COMPONENTS: Final = MappingProxyType({"by_size": "g/m^2", "by_weight": "1", "each": "g", "density": "B/m^2"})
 YEAR: Final = scale("year", "s")
 """365.25 days [s]."""
@@ -58,33 +55,6 @@ class Part:
     size: float
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """The making of a class in a period [g].
-
-    Attributes:
-        amortised: what the period bears of devices within their lifetime; ``low`` and ``high``: its 95 % interval.
-        written_off: what was left to bear of devices that were retired in the period before their lifetime's end.
-        purchases: of what was bought in the period, ``bought`` devices.
-        beyond: devices older than their lifetime at the period's end, and their years beyond it, added up.
-        undated: devices without a day of purchase: they are in none of these figures.
-        origins: devices by where their making comes from.
-    """
-
-    kind: str
-    devices: int
-    amortised: float
-    low: float
-    high: float
-    written_off: float
-    purchases: float
-    bought: int
-    beyond: int
-    beyond_years: float
-    undated: int
-    origins: Mapping[Origin, int]
-
-
 @cache
 def _defaults() -> dict[tuple[str, str], Row]:
     return {(r.of["class"], r.of["quantity"]): r for r in rows("making", ("class", "quantity"), dict(DEFAULTS))}
@@ -94,6 +64,15 @@ def _defaults() -> dict[tuple[str, str], Row]:
 def _components() -> dict[tuple[str, str], Row]:
     table = rows("components", ("component", "quantity"), dict(COMPONENTS))
     return {(r.of["component"], r.of["quantity"]): r for r in table}
+
+
+def default(kind: str, quantity: str) -> Row:
+    """Return what is usual of a class: one of :data:`DEFAULTS`.
+
+    Raises:
+        KeyError: data/making.csv has no such row.
+    """
+    return _defaults()[kind, quantity]
 
 
 def bottom_up(parts: Sequence[Part]) -> tuple[float, float]:
@@ -139,11 +118,11 @@ def made(kind: str, model: Record | None) -> Made:
     >>> found.origin, round(found.mass / KG, 1), round(found.lifetime / YEAR, 1)
     ('class', 304.7, 5.0)
     """
-    usual, life = _defaults()[kind, "making"], _defaults()[kind, "lifetime"]
+    usual, life = default(kind, "making"), default(kind, "lifetime")
     told = model.told if model else {}
     lifetime = told["lifetime"] * YEAR if "lifetime" in told else life.value
     if model and "embodied" in told:
-        return Made(model.number("embodied") * KG, _defaults()[kind, "sheet"].uncertainty, lifetime, "sheet")
+        return Made(model.number("embodied") * KG, default(kind, "sheet").uncertainty, lifetime, "sheet")
     if model and (parts := _parts(model)):
         return Made(*bottom_up(parts), lifetime, "parts")
     return Made(usual.value, usual.uncertainty, lifetime, "class")
@@ -165,72 +144,3 @@ def _parts(model: Record) -> list[Part]:
     if "hdds" in number:
         parts.append(Part("hdd", number["hdds"], 0.0))
     return parts
-
-
-def views(inventory: Inventory, begin: date, end: date) -> list[View]:
-    """Return the making of each class in [begin, end), classes in their usual order.
-
-    A device counts once, by its newest line; one that is retired before its lifetime's end is written off on that day.
-
-    Raises:
-        ValueError: a period that ends before it begins.
-    """
-    if end < begin:
-        raise ValueError(f"the period ends on {end}, before it begins on {begin}")
-    lines = defaultdict(list)
-    for table in ("hosts", "devices"):
-        for same in inventory.tables.get(table, {}).values():
-            newest = max(same, key=lambda record: record.span[0])
-            if (kind := _kind(inventory, newest)) in CLASSES:
-                lines[kind].append(newest)
-    return [_view(inventory, kind, lines[kind], begin, end) for kind in CLASSES if lines[kind]]
-
-
-def _kind(inventory: Inventory, record: Record) -> str:
-    if record.table == "hosts":
-        return "host"
-    model = next(iter(inventory.tables["models"].get(record.text("model"), ())), None)
-    return record.text("class") or (model.text("class") if model else "")
-
-
-def _view(inventory: Inventory, kind: str, lines: Sequence[Record], begin: date, end: date) -> View:
-    models = inventory.tables["models"]
-    of = [made(kind, next(iter(models.get(line.text("model"), ())), None)) for line in lines]
-    count = np.array([float(line.told.get("count", 1)) for line in lines])
-    bought = np.array([_second(line.day("purchased")) for line in lines])
-    retired = np.array([_second(line.day("retired")) for line in lines])
-    gone = np.where(np.isnan(retired), np.inf, retired)
-    mass, life = np.array([m.mass for m in of]) * count, np.array([m.lifetime for m in of])
-    first, last = np.array(_second(begin)), np.array(_second(end))
-    there = ~np.isnan(bought) & (bought < last)
-    bears = embodied.amortised(mass, bought, life, np.minimum(first, gone), np.minimum(last, gone))
-    left = mass - embodied.amortised(mass, bought, life, np.full(len(of), -np.inf), gone)
-    over = embodied.beyond(bought, life, last) / YEAR
-    still = there & (gone >= last)
-    by_error: dict[tuple[Origin, str], float] = defaultdict(float)
-    for line, m, part in zip(lines, of, np.where(there, bears, 0.0).tolist(), strict=True):
-        by_error[m.origin, "" if m.origin == "class" else line.text("model")] += part * m.spread
-    amortised = float(bears[there].sum())
-    low, high = interval(amortised, sqrt(sum(x**2 for x in by_error.values())))
-    new = there & (bought >= first)
-    origins = Counter[Origin]()
-    for m, n in zip(of, count.tolist(), strict=True):
-        origins[m.origin] += round(n)
-    return View(
-        kind=kind,
-        devices=round(count[still | (np.isnan(bought) & (gone >= last))].sum()),
-        amortised=amortised,
-        low=low,
-        high=high,
-        written_off=float(left[there & (gone >= first) & (gone < last)].sum()),
-        purchases=float(mass[new].sum()),
-        bought=round(count[new].sum()),
-        beyond=round(count[still & (over > 0)].sum()),
-        beyond_years=float((over * count)[still].sum()),
-        undated=round(count[np.isnan(bought)].sum()),
-        origins=origins,
-    )
-
-
-def _second(day: date | None) -> float:
-    return nan if day is None else day.toordinal() * DAY

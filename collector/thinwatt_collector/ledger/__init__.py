@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from thinwatt_collector.book import Ints, StreamRow, Transaction
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
-
     from thinwatt_collector.ledger.compaction import Plan
+    from thinwatt_collector.ledger.session import Session
 
 
 class LedgerError(Exception):
@@ -72,7 +71,7 @@ class Ledger(Protocol):
 class ReadableLedger(Ledger, Protocol):
     """A ledger that others may read beside the thread that commits."""
 
-    def reader(self) -> DuckDBPyConnection:
+    def reader(self) -> Session:
         """Return a connection of its own for one question in another thread; whoever asked closes it soon."""
 
 
@@ -80,15 +79,21 @@ def open_ledger(where: str, memory: float) -> ReadableLedger:
     """Return the ledger at ``where``, made or migrated if need be.
 
     Args:
-        where: ``duckdb:PATH``.
+        where: ``duckdb:PATH`` or ``postgresql://…``; see :mod:`thinwatt_collector.ledger.address`.
         memory: what the engine may use [B].
 
     Raises:
         LedgerError: it can't be opened.
     """
-    from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
-
     kind, _, path = where.partition(":")
-    if kind != "duckdb":
-        raise LedgerError(f"{where!r} is no ledger: write duckdb:PATH")
-    return DuckDBLedger(Path(path), memory_limit=f"{int(memory // 2**20)}MiB")
+    if kind == "duckdb":
+        from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
+
+        return DuckDBLedger(Path(path), memory_limit=f"{int(memory // 2**20)}MiB")
+    from thinwatt_collector.ledger.address import address_of
+    from thinwatt_collector.ledger.postgresql import PostgreSQLLedger
+
+    try:
+        return PostgreSQLLedger(address_of(where))
+    except ValueError as error:
+        raise LedgerError(str(error)) from error

@@ -6,17 +6,16 @@ old, in the rows of slots, hours and days that compaction leaves behind (migrati
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.ledger.compaction import whole_day
 from thinwatt_collector.ledger.days import HOUR, zone_of
+from thinwatt_collector.ledger.session import EngineError, Session, given
 from thinwatt_collector.models.energy import SLOT_SECONDS
 
 Ints = NDArray[np.int64]
@@ -47,11 +46,11 @@ class Series:
     covered: Floats
 
 
-def add(connection: duckdb.DuckDBPyConnection, series: Series, zone: str = "") -> int:
+def add(session: Session, series: Series, zone: str = "") -> int:
     """Write a series in one transaction and return how many slots of it there were.
 
     Args:
-        connection: the ledger's, or a cursor of it.
+        session: the ledger's, or a reader's.
         series: what was never written before: nothing is merged.
         zone: leave the slots sealed if "", else compact them as days of this zone; they are whole days then.
 
@@ -61,37 +60,23 @@ def add(connection: duckdb.DuckDBPyConnection, series: Series, zone: str = "") -
     """
     limits = _limits(series, zone) if zone else []
     slots = _summed(series, np.arange(series.joules.shape[1]))
+    times = np.arange(series.joules.shape[1]) + series.first
     try:
-        connection.execute("BEGIN TRANSACTION")
-        try:
+        with session.whole():
             if zone:
-                _days_of(connection, zone)
-                _insert(
-                    connection, "kept_slot", "slot", series, slots, np.arange(series.joules.shape[1]) + series.first
-                )
+                _days_of(session, zone)
+                _insert(session, "kept_slot", "slot", series, slots, times)
                 hours = np.arange(0, series.joules.shape[1], PER_HOUR)
-                _insert(connection, "hour_slot", "hour", series, _summed(series, hours), (hours + series.first) // 4)
+                _insert(session, "hour_slot", "hour", series, _summed(series, hours), (hours + series.first) // 4)
                 begins = np.array([day for day, _ in limits])
                 summed = _summed(series, begins * PER_HOUR - series.first)
-                _insert(connection, "day_slot", "day", series, summed, begins)
-                connection.executemany(
-                    "INSERT INTO local_day VALUES (?, ?, FALSE) ON CONFLICT (day) DO NOTHING", [list(d) for d in limits]
-                )
+                _insert(session, "day_slot", "day", series, summed, begins)
+                for limit in limits:
+                    session.execute("INSERT INTO local_day VALUES (?, ?, FALSE) ON CONFLICT (day) DO NOTHING", limit)
             else:
-                _insert(
-                    connection, "sealed_slot", "slot", series, slots, np.arange(series.joules.shape[1]) + series.first
-                )
-            connection.execute("COMMIT")
-        except BaseException:
-            with suppress(duckdb.Error):
-                connection.execute("ROLLBACK")
-            raise
-    except RuntimeError as error:
-        if str(error) == "Query interrupted":  # what the engine makes of Ctrl-C
-            raise KeyboardInterrupt from error
-        raise
-    except duckdb.Error as error:
-        raise LedgerError(f"the ledger refused a history: {str(error).splitlines()[0][:300]}") from error
+                _insert(session, "sealed_slot", "slot", series, slots, times)
+    except EngineError as error:
+        raise LedgerError(f"the ledger refused a history: {error}") from error
     return int(np.count_nonzero(series.covered))
 
 
@@ -109,10 +94,10 @@ def _limits(series: Series, zone: str) -> list[tuple[int, int]]:
     return found
 
 
-def _days_of(connection: duckdb.DuckDBPyConnection, zone: str) -> None:
-    rows = connection.execute("SELECT name FROM day_zone").fetchall()
+def _days_of(session: Session, zone: str) -> None:
+    rows = session.execute("SELECT name FROM day_zone").fetchall()
     if not rows:
-        connection.execute("INSERT INTO day_zone VALUES (?, TRUE)", [zone])
+        session.execute("INSERT INTO day_zone VALUES (?, TRUE)", [zone])
     elif rows[0][0] != zone:
         raise ValueError(f"the ledger's days are those of {rows[0][0]}, not of {zone}")
 
@@ -127,7 +112,7 @@ def _summed(series: Series, begins: Ints) -> dict[str, NDArray[Any]]:
 
 
 def _insert(
-    connection: duckdb.DuckDBPyConnection,
+    session: Session,
     table: str,
     grain: str,
     series: Series,
@@ -138,14 +123,10 @@ def _insert(
     row, at = np.nonzero(there)
     batch = {name: values[there] for name, values in amounts.items()}
     batch |= {"device": series.device[row], "source": series.source[row], "begins": times[at]}
-    connection.register("history", batch)
     sealed = table == "sealed_slot"
-    try:
-        connection.execute(
+    with given(session, {"history": batch}):
+        session.execute(
             f"""INSERT INTO {table} (device, {grain}, source, joules, variance, bias, covered
             {"" if sealed else ", slots, devices"})
             SELECT device, begins, source, joules, 0, bias, covered {"" if sealed else ", slots, 1"} FROM history"""
         )
-    finally:
-        with suppress(duckdb.Error):
-            connection.unregister("history")

@@ -7,17 +7,16 @@ belongs to. Hours are of UTC and add up to whatever is asked; days are of one zo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-import duckdb
 import numpy as np
 
 from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.ledger.days import DAY, HOUR, day_of, zone_of
+from thinwatt_collector.ledger.session import EngineError, Session, given
 
 NEVER_FOLDED: Final = ("host",)
 SUMS: Final = (
@@ -52,13 +51,13 @@ class Plan:
     groups: Callable[[int], Groups] = lambda _: ((), ())
 
 
-def compact(connection: duckdb.DuckDBPyConnection, now: float, limit: int = 200_000, plan: Plan | None = None) -> int:
+def compact(session: Session, now: float, limit: int = 200_000, plan: Plan | None = None) -> int:
     """Do one piece of the work that is due, in one transaction, and return how many rows it took; 0: nothing is due.
 
     Call it again until it returns 0, with steps between.
 
     Args:
-        connection: the ledger's, or a cursor of it.
+        session: the ledger's, or a reader's.
         now: UTC [s].
         limit: rows that a piece takes at most; at least a device's day, an hour of a folded day, or a day of hours or
             slots is taken all the same.
@@ -72,11 +71,11 @@ def compact(connection: duckdb.DuckDBPyConnection, now: float, limit: int = 200_
     zone = zone_of(plan.zone)
     whole_day(int(now), zone)
     try:
-        with _whole(connection):
-            work = _Work(connection, int(now), limit, plan, zone)
+        with session.whole():
+            work = _Work(session, int(now), limit, plan, zone)
             return work.zone() or work.slots() or work.fold() or work.forget()
-    except duckdb.Error as error:
-        raise LedgerError(f"the ledger refused its compaction: {str(error).splitlines()[0][:300]}") from error
+    except EngineError as error:
+        raise LedgerError(f"the ledger refused its compaction: {error}") from error
 
 
 def whole_day(at: int, zone: ZoneInfo) -> tuple[int, int]:
@@ -91,23 +90,11 @@ def whole_day(at: int, zone: ZoneInfo) -> tuple[int, int]:
     return found
 
 
-@contextmanager
-def _whole(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.execute("BEGIN TRANSACTION")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(duckdb.Error):
-            connection.execute("ROLLBACK")
-        raise
-
-
 @dataclass(frozen=True, slots=True)
 class _Work:
     """The pieces of work, each within a transaction; they return how many rows they took."""
 
-    connection: duckdb.DuckDBPyConnection
+    session: Session
     now: int
     limit: int
     plan: Plan
@@ -212,9 +199,8 @@ class _Work:
         ids, labels = self.plan.groups(time)
         label = np.empty(len(labels), object)
         label[:] = list(labels)
-        self.connection.register("grouped", {"device": np.asarray(ids, np.int64), "label": label})
         never = ", ".join(f"'{name}'" for name in NEVER_FOLDED)
-        try:
+        with given(self.session, {"grouped": {"device": np.asarray(ids, np.int64), "label": label}}):
             self._do(
                 f"""CREATE TEMP TABLE wanted AS SELECT d.id, d.class, d.simulated,
                 CASE WHEN g.label IS NULL THEN 'class' ELSE ? END AS dimension, coalesce(g.label, d.class) AS label
@@ -222,8 +208,6 @@ class _Work:
                 ON g.device = d.id WHERE d.class NOT IN ({never})""",
                 self.plan.dimension,
             )
-        finally:
-            self.connection.unregister("grouped")
         self._do(
             """INSERT INTO folded_device SELECT (SELECT coalesce(min(id), 0) FROM folded_device)
             - row_number() OVER (ORDER BY class, simulated, dimension, label), class, simulated, dimension, label
@@ -289,7 +273,7 @@ class _Work:
         return whole_day(max(self.now - age, 0), self.place)[0]
 
     def _rows(self, statement: str, *parameters: object) -> list[Any]:
-        return self.connection.execute(statement, list(parameters)).fetchall()
+        return self.session.execute(statement, parameters).fetchall()
 
     def _do(self, statement: str, *parameters: object) -> None:
-        self.connection.execute(statement, list(parameters))
+        self.session.execute(statement, parameters)

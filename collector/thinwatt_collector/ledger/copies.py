@@ -18,7 +18,9 @@ from typing import IO, Final
 import duckdb
 
 from thinwatt_collector.ledger import LedgerError
-from thinwatt_collector.ledger.duckdb_file import line_of, migrations, verify, wal_of
+from thinwatt_collector.ledger.duckdb_file import verify, wal_of
+from thinwatt_collector.ledger.migrating import migrations
+from thinwatt_collector.ledger.session import line_of
 
 TABLES: Final = "SELECT table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE'"
 

@@ -10,17 +10,16 @@ up to the device; they are what is read, unless ``source`` is asked for by name.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.ledger.days import HOUR, Grain, edges, zone_of
+from thinwatt_collector.ledger.session import EngineError, Session, given
 from thinwatt_collector.models.energy import SLOT_SECONDS
 
 Ints = NDArray[np.int64]
@@ -28,6 +27,7 @@ Floats = NDArray[np.float64]
 Objects = NDArray[np.object_]
 Groups = Mapping[str, tuple[Sequence[int], Sequence[str]]]
 Relations = dict[str, dict[str, NDArray[Any]]]
+Spans = dict[str, tuple[int, int]]
 
 OF_DEVICE: Final = ("class", "model", "device", "simulated")
 OF_SOURCE: Final = ("basis", "source", "part", "scope")
@@ -35,6 +35,7 @@ WINNER: Final = "booked"
 SUMS: Final = "sum(joules) AS joules, sum(variance) AS variance, sum(bias) AS bias, sum(covered) AS covered"
 BITS: Final = 128 * 2**20
 """Memory that counting devices may take [B]."""
+ALONE: Final = "count(*) FILTER (WHERE n.id >= 0)"
 PIECES: Final = (
     ("day_slot", "day", "the_days", "t.devices"),
     ("hour_slot", "hour", "the_hours", "t.devices"),
@@ -83,7 +84,7 @@ class Table:
 
 
 def energy(
-    connection: duckdb.DuckDBPyConnection,
+    session: Session,
     begin: int,
     end: int,
     grain: Grain,
@@ -97,7 +98,7 @@ def energy(
     """Return the energy of [begin, end) by bucket of time and ``by``.
 
     Args:
-        connection: a cursor of the ledger of its own; it sees one moment of the ledger.
+        session: a reader of the ledger of its own; it sees one moment of the ledger.
         begin: UTC [s], on a slot.
         end: likewise, not before ``begin``.
         grain: of the buckets; hours, days and months are those of ``zone``.
@@ -122,13 +123,14 @@ def energy(
         limits = np.union1d(limits, np.array([at for at in cuts if begin < at < end], np.int64))
     found: dict[str, Any] = {}
     try:
-        with _snapshot(connection):
-            relations = _pieces(connection, begin, end, limits)
+        with session.snapshot():
+            relations = _pieces(session, begin, end, limits)
+            spans = {name: _ends(columns["at"]) for name, columns in relations.items()}
             relations |= {f"group_{i}": _labels(*groups[name]) for i, name in enumerate(groups)}
-            with _registered(connection, relations):
-                found = _ask(connection, by, where, page, tuple(groups), len(limits) - 1)
-    except duckdb.Error as error:
-        raise LedgerError(f"the ledger did not answer: {str(error).splitlines()[0][:300]}") from error
+            with given(session, relations):
+                found = _ask(session, by, where, page, tuple(groups), len(limits) - 1, spans)
+    except EngineError as error:
+        raise LedgerError(f"the ledger did not answer: {error}") from error
     joules, variance, bias, covered = (found[n].astype(np.float64) for n in ("joules", "variance", "bias", "covered"))
     dims = {name: found[f"by_{i}"].astype(object) for i, name in enumerate(by)}
     begins = limits[:-1][found["bucket"].astype(np.int64)]
@@ -157,28 +159,6 @@ def _check(begin: int, end: int, by: Sequence[str], where: Mapping[str, Sequence
             )
 
 
-@contextmanager
-def _snapshot(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.execute("BEGIN TRANSACTION")
-    try:
-        yield
-    finally:
-        with suppress(duckdb.Error):
-            connection.execute("ROLLBACK")
-
-
-@contextmanager
-def _registered(connection: duckdb.DuckDBPyConnection, relations: Relations) -> Iterator[None]:
-    try:
-        for name, columns in relations.items():
-            connection.register(name, columns)
-        yield
-    finally:
-        for name in relations:
-            with suppress(duckdb.Error):
-                connection.unregister(name)
-
-
 def _labels(ids: Sequence[int], labels: Sequence[str]) -> dict[str, NDArray[Any]]:
     label = np.empty(len(labels), object)
     label[:] = list(labels)
@@ -187,16 +167,16 @@ def _labels(ids: Sequence[int], labels: Sequence[str]) -> dict[str, NDArray[Any]
     return {"device": np.asarray(ids, np.int64), "label": label}
 
 
-def _pieces(connection: duckdb.DuckDBPyConnection, begin: int, end: int, limits: Ints) -> Relations:
+def _pieces(session: Session, begin: int, end: int, limits: Ints) -> Relations:
     """Return which days, hours and kept slots, and which slots beside them, belong to which bucket."""
-    days = connection.execute(
+    days = session.execute(
         "SELECT day, past FROM local_day WHERE day >= ? AND past <= ? ORDER BY day", [-(-begin // HOUR), end // HOUR]
     ).fetchnumpy()
     first, past = days["day"].astype(np.int64), days["past"].astype(np.int64)
     bucket = _bucket(first * HOUR, limits)
     whole = bucket == _bucket(past * HOUR - 1, limits)
     first, past, bucket = first[whole], past[whole], bucket[whole]
-    low, high = _span(connection, begin, end)
+    low, high = _span(session, begin, end)
     hours = np.arange(low // HOUR, -(-high // HOUR))
     in_day = np.searchsorted(first, hours, side="right") - 1
     free = (in_day < 0) | (hours >= past[in_day]) if len(first) else np.ones(len(hours), np.bool_)
@@ -205,7 +185,7 @@ def _pieces(connection: duckdb.DuckDBPyConnection, begin: int, end: int, limits:
     inside &= _bucket(hours * HOUR, limits) == _bucket(hours * HOUR + HOUR - 1, limits)
     slots = np.arange(low // SLOT_SECONDS, high // SLOT_SECONDS)
     border = slots[np.isin(slots // 4, hours[~inside])]
-    _there(connection, np.unique(border // 4))
+    _there(session, np.unique(border // 4))
     hours = hours[inside]
     return {
         "the_days": {"at": first, "bucket": bucket},
@@ -219,9 +199,9 @@ def _bucket(at: Ints, limits: Ints) -> Ints:
     return np.searchsorted(limits, at, side="right").astype(np.int64) - 1
 
 
-def _span(connection: duckdb.DuckDBPyConnection, begin: int, end: int) -> tuple[int, int]:
+def _span(session: Session, begin: int, end: int) -> tuple[int, int]:
     """Return the part of the window outside of which there is nothing at all [UTC s]."""
-    found = connection.execute(
+    found = session.execute(
         """SELECT min(low), max(high) FROM (SELECT min(slot) AS low, max(slot) + 1 AS high FROM open_slot
         UNION ALL SELECT min(slot), max(slot) + 1 FROM sealed_slot
         UNION ALL SELECT min(day) * 4, max(past) * 4 FROM local_day
@@ -234,14 +214,14 @@ def _span(connection: duckdb.DuckDBPyConnection, begin: int, end: int) -> tuple[
     return low, max(low, high)
 
 
-def _there(connection: duckdb.DuckDBPyConnection, hours: Ints) -> None:
+def _there(session: Session, hours: Ints) -> None:
     """Raise where slots of these hours are wanted and gone."""
-    ((kept,),) = connection.execute("SELECT max(hour) FROM slots_kept").fetchall()
+    ((kept,),) = session.execute("SELECT max(hour) FROM slots_kept").fetchall()
     gone = hours[hours < kept]
     if len(gone):
-        with _registered(connection, {"gone": {"at": gone}}):
-            text = "SELECT 1 FROM hour_slot SEMI JOIN gone ON hour = gone.at LIMIT 1"
-            if connection.execute(text).fetchall():
+        with given(session, {"gone": {"at": gone}}):
+            text = "SELECT 1 FROM hour_slot WHERE hour IN (SELECT gone.at FROM gone) LIMIT 1"
+            if session.execute(text).fetchall():
                 raise TooFineError(
                     f"before {np.datetime64(kept * HOUR, 's')}Z there are hours and no slots any more: "
                     "ask for whole hours of UTC, by hour or coarser"
@@ -249,12 +229,13 @@ def _there(connection: duckdb.DuckDBPyConnection, hours: Ints) -> None:
 
 
 def _ask(
-    connection: duckdb.DuckDBPyConnection,
+    session: Session,
     by: Sequence[str],
     where: Mapping[str, Sequence[str]],
     page: Page | None,
     groups: tuple[str, ...],
     buckets: int,
+    spans: Spans,
 ) -> dict[str, Any]:
     """Return the sums as columns.
 
@@ -262,7 +243,7 @@ def _ask(
     are made by device first. A device may stand in a row of a group for its older days and by itself for the others:
     of a class, whichever are more are counted.
     """
-    kinds, relations = _kinds(connection, by, where)
+    kinds, relations = _kinds(session, by, where)
     filters = [name for name in where if name not in OF_SOURCE]
     parameters: list[object] = [list(where[name]) for name in filters]
     chosen = " AND ".join(f'"{name}" IN (SELECT unnest(?::VARCHAR[]))' for name in filters)
@@ -271,31 +252,32 @@ def _ask(
         row_number() OVER (PARTITION BY class, simulated{apart} ORDER BY id) - 1 AS bit_at
         FROM ({_named(groups)}) AS labelled {f"WHERE {chosen}" if chosen else ""})"""
     size = f"""{named} SELECT coalesce(max(bit_at), 0), count(DISTINCT (class, simulated{apart})) FROM named"""
-    ((last, count),) = connection.execute(size, parameters).fetchall()
+    ((last, count),) = session.execute(size, parameters).fetchall()
     rows = count * len(np.unique(relations["the_sources"]["kind"])) * buckets
     kind = ", kind" if kinds else ""
     columns = "".join(f', {"k" if n in OF_SOURCE else "n"}."{n}" AS by_{i}' for i, n in enumerate(by))
     order = "".join(f", by_{i}" for i in range(len(by)))
-    bits = rows * (last // 8 + 17) <= BITS
-    counted = f"coalesce(bit_count(bitstring_agg(bit_at, 0, {last}) FILTER (n.id >= 0)), 0)"
+    in_order = "".join(f", by_{i}{session.order}" for i in range(len(by)))
+    bits = session.bits and rows * (last // 8 + 17) <= BITS
+    counted = f"coalesce(bit_count(bitstring_agg(bit_at, 0, {last}) FILTER (WHERE n.id >= 0)), 0)" if bits else ALONE
     of_kind = "JOIN the_sources AS o ON o.source = pieces.source" if kinds else ""
     text = f"""
-        {named}, pieces AS ({_union(relations["the_sources"]["source"], restricted=bool(filters))}),
+        {named}, pieces AS ({_union(relations["the_sources"]["source"], spans, restricted=bool(filters))}),
         by_device AS (SELECT device, bucket{kind}, {SUMS if not bits else "joules, variance, bias, covered"},
             {"devices" if bits else "max(devices) AS devices"} FROM pieces {of_kind}
             {"" if bits else f"GROUP BY device, bucket{kind}"}),
-        by_class AS (SELECT bucket{columns}, {SUMS}, greatest({counted if bits else "count(*) FILTER (n.id >= 0)"},
-            coalesce(max(devices) FILTER (n.id < 0), 0)) AS devices
+        by_class AS (SELECT bucket{columns}, {SUMS},
+            greatest({counted}, coalesce(max(devices) FILTER (WHERE n.id < 0), 0)) AS devices
             FROM by_device JOIN named AS n ON n.id = by_device.device
             {"JOIN the_kinds AS k USING (kind)" if kinds else ""} GROUP BY bucket{order}, n.class, n.simulated)
-        SELECT bucket{order}, {SUMS}, sum(devices) AS devices FROM by_class
-        GROUP BY bucket{order} ORDER BY bucket{order}
+        SELECT bucket{order}, {SUMS}, CAST(sum(devices) AS BIGINT) AS devices FROM by_class
+        GROUP BY bucket{order} ORDER BY bucket{in_order}
     """
     if page:
         text += " LIMIT ? OFFSET ?"
         parameters += [page.limit, page.offset]
-    with _registered(connection, relations):
-        return dict(connection.execute(text, parameters).fetchnumpy())
+    with given(session, relations):
+        return dict(session.execute(text, parameters).fetchnumpy())
 
 
 def _named(groups: Sequence[str]) -> str:
@@ -310,22 +292,28 @@ def _named(groups: Sequence[str]) -> str:
         UNION ALL SELECT id, '', class, '', simulated, dimension, label FROM folded_device) AS e {joins}"""
 
 
-def _union(sources: Ints, *, restricted: bool) -> str:
-    """Return a query of every row that counts, with its bucket: each joule stands in one of the five tables' parts."""
+def _ends(at: Ints) -> tuple[int, int]:
+    return (int(at.min()), int(at.max())) if len(at) else (0, -1)
+
+
+def _union(sources: Ints, spans: Spans, *, restricted: bool) -> str:
+    """Return a query of every row that counts, with its bucket: each joule stands in one of the five tables' parts.
+
+    The ends of each part say the same again as the join does, in a way that every engine skips rows by.
+    """
     ids = ", ".join(map(str, sources.tolist())) or "NULL"
     only = "AND t.device IN (SELECT id FROM named)" if restricted else ""
     return " UNION ALL ".join(
         f"""SELECT t.device, w.bucket, t.source, t.joules, t.variance, t.bias, t.covered, {devices} AS devices
-        FROM {table} AS t JOIN {when} AS w ON t.{grain} = w.at WHERE t.source IN ({ids}) {only}"""
+        FROM {table} AS t JOIN {when} AS w ON t.{grain} = w.at
+        WHERE t.{grain} BETWEEN {spans[when][0]} AND {spans[when][1]} AND t.source IN ({ids}) {only}"""
         for table, grain, when, devices in PIECES
     )
 
 
-def _kinds(
-    connection: duckdb.DuckDBPyConnection, by: Sequence[str], where: Mapping[str, Sequence[str]]
-) -> tuple[bool, Relations]:
+def _kinds(session: Session, by: Sequence[str], where: Mapping[str, Sequence[str]]) -> tuple[bool, Relations]:
     """Return whether sources are told apart, which are read, and the texts of each kind that is told apart."""
-    rows = connection.execute("SELECT id, basis, name, part, scope FROM source").fetchall()
+    rows = session.execute("SELECT id, basis, name, part, scope FROM source").fetchall()
     let_in = {"source": (WINNER,), **{n: tuple(t) for n, t in where.items() if n in OF_SOURCE}}
     if "source" in by and "source" not in where:
         del let_in["source"]

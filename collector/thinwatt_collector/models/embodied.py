@@ -10,14 +10,10 @@ References:
 
 from __future__ import annotations
 
-from typing import Final, Literal
-
 import numpy as np
 
+from thinwatt_collector.models.rules import DEFAULT, RULES, SHARES, Rule
 from thinwatt_collector.units import Grams, GramsPerJoule, Joules, Ratio, Seconds
-
-Rule = Literal["cutoff", "linear", "50_50"]
-RULES: Final = ("cutoff", "linear", "50_50")
 
 
 def declared(total: Grams, use_share: Ratio) -> Grams:
@@ -109,7 +105,7 @@ def beyond(bought: Seconds, lifetime: Seconds, now: Seconds) -> Seconds:
 
 
 def second_life(
-    making: Grams, reconditioning: Grams, first: Seconds, second: Seconds, rule: Rule = "cutoff"
+    making: Grams, reconditioning: Grams, first: Seconds, second: Seconds, rule: Rule = DEFAULT
 ) -> tuple[Grams, Grams]:
     """Return what each of two lives bears; together always making + reconditioning.
 
@@ -135,7 +131,7 @@ def second_life(
         raise ValueError(f"there is no rule {rule!r} for a second life; there are {', '.join(RULES)}")
     if np.any(first + second <= 0):
         raise ValueError("two lives that have no length together")
-    share = {"cutoff": 1.0, "50_50": 0.5, "linear": 0.0}[rule]
+    share = SHARES[rule]
     early = making * (share + (1.0 - share) * (first / (first + second)))
     return early, making - early + reconditioning
 

@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 
 from tests.conftest import Golden
 from thinwatt_collector.__main__ import main
+from thinwatt_collector.inventory.bearing import Bearing, Row
 from thinwatt_collector.inventory.files import Entry
 from thinwatt_collector.inventory.files import Origin as Place
-from thinwatt_collector.inventory.making import KG, Part, View, bottom_up, made, views
+from thinwatt_collector.inventory.life_cycle import of_folder
+from thinwatt_collector.inventory.making import KG, Part, bottom_up, made
 from thinwatt_collector.inventory.tables import Inventory, load, records
+from thinwatt_collector.models.rules import Rule
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "inventory"
 SERVER = """
@@ -47,8 +50,17 @@ def inventory(folder: Path, text: str) -> Inventory:
     return found
 
 
-def of(found: list[View], kind: str) -> View:
-    return next(view for view in found if view.kind == kind)
+def views(fleet: Inventory, begin: date, end: date) -> list[Row]:
+    cycle = of_folder(fleet)
+    return Bearing(cycle, [where.told(("class",)) for where in cycle.wheres]).rows((begin, end))
+
+
+def of(found: list[Row], kind: str) -> Row:
+    return next(row for row in found if row.label == (kind,))
+
+
+def mass(row: Row, name: str, rule: Rule = "cutoff") -> float:
+    return row.masses[rule][name].expected
 
 
 def test_a_server_of_known_parts(tmp_path: Path) -> None:
@@ -99,11 +111,18 @@ def test_a_year_of_a_fleet(tmp_path: Path) -> None:
         date(2026, 1, 1),
     )
     thin, old = of(found, "thin_client"), of(found, "desktop")
-    assert thin.amortised / KG == pytest.approx(300 * 106.5 / 7 * 365 / 365.25, rel=1e-12)
-    assert thin.purchases / KG == pytest.approx(300 * 106.5)
+    assert mass(thin, "amortised") / KG == pytest.approx(300 * 106.5 / 7 * 365 / 365.25, rel=1e-12)
+    assert mass(thin, "purchases") / KG == pytest.approx(300 * 106.5)
     assert thin.bought == 300
-    assert thin.low < thin.amortised < thin.high
-    assert (old.amortised, old.purchases, old.beyond, old.undated, old.devices) == (0.0, 0.0, 10, 3, 13)
+    for name in ("amortised", "purchases"):
+        assert thin.masses["cutoff"][name].low < mass(thin, name) < thin.masses["cutoff"][name].high
+    assert (mass(old, "amortised"), mass(old, "purchases"), old.beyond, old.undated, old.devices) == (
+        0.0,
+        0.0,
+        10,
+        3,
+        13,
+    )
     assert old.beyond_years == pytest.approx(10 * 6.0, rel=1e-3)
 
 
@@ -111,11 +130,13 @@ def test_what_is_retired_early_is_written_off_once(tmp_path: Path) -> None:
     fleet = inventory(
         tmp_path, '[[devices]]\nname = "x"\nmodel = "Wyse 5070"\npurchased = 2024-01-01\nretired = 2026-07-01\n'
     )
-    by_year = [of(views(fleet, date(y, 1, 1), date(y + 1, 1, 1)), "thin_client") for y in range(2023, 2033)]
-    assert [v.written_off > 0 for v in by_year].index(True) == 3
-    assert sum(v.amortised + v.written_off for v in by_year) / KG == pytest.approx(106.5, rel=1e-12)
-    assert sum(v.purchases for v in by_year) / KG == pytest.approx(106.5, rel=1e-12)
-    assert by_year[4].devices == 0
+    by_year = [views(fleet, date(y, 1, 1), date(y + 1, 1, 1)) for y in range(2023, 2033)]
+    there = [of(rows, "thin_client") for rows in by_year if rows]
+    assert [bool(rows) for rows in by_year] == [False, True, True, True] + [False] * 6
+    assert [mass(row, "written_off") > 0 for row in there] == [False, False, True]
+    assert sum(mass(v, "amortised") + mass(v, "written_off") for v in there) / KG == pytest.approx(106.5, rel=1e-12)
+    assert sum(mass(v, "purchases") for v in there) / KG == pytest.approx(106.5, rel=1e-12)
+    assert (there[2].devices, there[2].left) == (0, {"retired": 1})
 
 
 DAYS = st.dates(date(2000, 1, 1), date(2040, 1, 1))
@@ -138,8 +159,8 @@ def test_all_periods_together_bear_every_device_once(lots: list[tuple[date, int,
     edges = [date(1990, 1, 1), *sorted(cuts), date(2100, 1, 1)]
     found = [v for a, b in pairwise(edges) for v in views(fleet, a, b)]
     whole = sum(count for *_, count in lots) * made("desktop", None).mass
-    assert sum(v.amortised + v.written_off for v in found) == pytest.approx(whole, rel=1e-9)
-    assert sum(v.purchases for v in found) == pytest.approx(whole, rel=1e-9)
+    assert sum(mass(v, "amortised") + mass(v, "written_off") for v in found) == pytest.approx(whole, rel=1e-9)
+    assert sum(mass(v, "purchases") for v in found) == pytest.approx(whole, rel=1e-9)
 
 
 def test_a_period_that_ends_before_it_begins_is_refused(tmp_path: Path) -> None:
@@ -154,6 +175,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], golden:
     asked = ["inventory", "making", folder, "--begin", "2025-01-01", "--end", "2026-01-01"]
     assert main(asked) == 0
     golden(capsys.readouterr().out, GOLDEN / "making.txt")
+    assert main([*asked, "--lang", "fr", "--rule", "linear"]) == 0
+    golden(capsys.readouterr().out, GOLDEN / "making.fr.txt")
     assert main([*asked, "--json"]) == 0
     golden(capsys.readouterr().out, GOLDEN / "making.json")
     assert main([*asked[:-1], "2024-01-01"]) == 2

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.collector.ledger.engines import Engine
 from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.ledger.bulk import Series, add
 from thinwatt_collector.ledger.compaction import Plan, compact
-from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
+from thinwatt_collector.ledger.tables import Tables
 
 ZONE = "Europe/Paris"
 TABLES = {
@@ -25,13 +24,6 @@ TABLES = {
     "day_zone": "name, complete",
     "sealed_slot": "device, slot, source, joules, variance, bias, covered",
 }
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[DuckDBLedger]:
-    ledger = DuckDBLedger(tmp_path / "ledger.duckdb")
-    yield ledger
-    ledger.close()
 
 
 def slot(text: str) -> int:
@@ -47,9 +39,9 @@ def series(first: int, slots: int, seed: int) -> Series:
     return Series(first, *ids, joules, np.rint(joules / 20), covered)
 
 
-def content(ledger: DuckDBLedger) -> dict[str, list[tuple[object, ...]]]:
+def content(ledger: Tables) -> dict[str, list[tuple[object, ...]]]:
     return {
-        table: ledger.reader().table(table).project(columns).order("ALL").fetchall()
+        table: sorted(ledger.session.execute(f"SELECT {columns} FROM {table}").fetchall())  # noqa: S608  # names of ours
         for table, columns in TABLES.items()
     }
 
@@ -59,42 +51,39 @@ def content(ledger: DuckDBLedger) -> dict[str, list[tuple[object, ...]]]:
     seed=st.integers(0, 2**32 - 1),
     days=st.sampled_from([("2025-10-24T22:00", "2025-10-27T23:00"), ("2026-03-27T23:00", "2026-03-29T22:00")]),
 )
-def test_old_days_lie_where_compaction_would_have_put_them(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, days: tuple[str, str]
-) -> None:
-    folder = tmp_path_factory.mktemp("bulk")
+def test_old_days_lie_where_compaction_would_have_put_them(engine: Engine, seed: int, days: tuple[str, str]) -> None:
     first, past = (slot(day) for day in days)
     drawn = series(first, past - first, seed)
-    straight, later = (DuckDBLedger(folder / name) for name in ("straight", "later"))
-    counts = [add(straight.reader(), drawn, ZONE), add(later.reader(), drawn)]
+    straight, later = (engine.open() for _ in range(2))
+    counts = [add(straight.session, drawn, ZONE), add(later.session, drawn)]
     assert counts[0] == counts[1] == np.count_nonzero(drawn.covered)
     plan = Plan(zone=ZONE, keep_endpoints=10**9)
-    while compact(later.reader(), past * 900 + 86400 * 2, plan=plan):
+    while compact(later.session, past * 900 + 86400 * 2, plan=plan):
         pass
     assert content(straight) == content(later)
-    assert compact(straight.reader(), past * 900 + 86400 * 2, plan=plan) == 0
+    assert compact(straight.session, past * 900 + 86400 * 2, plan=plan) == 0
     for ledger in (straight, later):
         ledger.close()
 
 
-def test_a_series_that_is_not_whole_days_is_not_taken_as_old(ledger: DuckDBLedger) -> None:
+def test_a_series_that_is_not_whole_days_is_not_taken_as_old(ledger: Tables) -> None:
     before = content(ledger)
     for first, slots in ((slot("2026-03-16T00:00"), 96), (slot("2026-03-15T23:00"), 92)):
         with pytest.raises(ValueError, match="whole days of Europe/Paris"):
-            add(ledger.reader(), series(first, slots, 1), ZONE)
+            add(ledger.session, series(first, slots, 1), ZONE)
     assert content(ledger) == before
 
 
-def test_days_of_two_zones_do_not_mix(ledger: DuckDBLedger) -> None:
-    add(ledger.reader(), series(slot("2026-03-16T00:00"), 96, 1), "UTC")
+def test_days_of_two_zones_do_not_mix(ledger: Tables) -> None:
+    add(ledger.session, series(slot("2026-03-16T00:00"), 96, 1), "UTC")
     before = content(ledger)
     with pytest.raises(ValueError, match="those of UTC"):
-        add(ledger.reader(), series(slot("2026-03-16T23:00"), 96, 1), ZONE)
+        add(ledger.session, series(slot("2026-03-16T23:00"), 96, 1), ZONE)
     assert content(ledger) == before
 
 
-def test_a_ledger_that_refuses_has_nothing_of_it(ledger: DuckDBLedger) -> None:
-    ledger.reader().execute("DROP TABLE day_slot")
+def test_a_ledger_that_refuses_has_nothing_of_it(ledger: Tables) -> None:
+    ledger.session.execute("DROP TABLE day_slot")
     with pytest.raises(LedgerError, match="refused a history"):
-        add(ledger.reader(), series(slot("2026-03-15T23:00"), 96, 1), ZONE)
-    assert ledger.reader().execute("SELECT count(*) FROM kept_slot").fetchall() == [(0,)]
+        add(ledger.session, series(slot("2026-03-15T23:00"), 96, 1), ZONE)
+    assert ledger.session.execute("SELECT count(*) FROM kept_slot").fetchall() == [(0,)]

@@ -14,7 +14,8 @@ import pytest
 
 from tests.collector.ledger.transactions import energy, named, stream_row, transaction
 from thinwatt_collector.ledger import LedgerError, copies
-from thinwatt_collector.ledger.duckdb_file import DuckDBLedger, migrations, verify, wal_of
+from thinwatt_collector.ledger.duckdb_file import DuckDBLedger, verify, wal_of
+from thinwatt_collector.ledger.migrating import migrations
 
 BLOCK = 1 << 18
 

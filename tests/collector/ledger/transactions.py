@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from thinwatt_collector.book import Energy, Event, Moves, StreamRow, StreamRows, Totals, Transaction, objects
-from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
+from thinwatt_collector.ledger.tables import Tables
 
 Place = tuple[int, int, int, int, float]
 """Index of the stream, device, slot, source, joules."""
@@ -95,7 +95,20 @@ def named(devices: int = 2, sources: int = 2, labels: int = 2) -> dict[str, Any]
     }
 
 
-def energy(ledger: DuckDBLedger, table: str = "energy") -> Slots:
+def energy(ledger: Tables, table: str = "energy") -> Slots:
     sums = "sum(joules), sum(variance), sum(bias), sum(covered)"
-    text = f"SELECT device, slot, source, {sums} FROM {table} GROUP BY ALL"  # noqa: S608  # a name of ours
+    text = f"SELECT device, slot, source, {sums} FROM {table} GROUP BY device, slot, source"  # noqa: S608  # a name of ours
     return {(d, slot, s): tuple(amounts) for d, slot, s, *amounts in ledger._rows(text)}
+
+
+def everything(ledger: Tables) -> dict[str, list[str]]:
+    tables = ("wire_schema", "device", "source", "stream", "label", "booked", "event", "open_slot", "sealed_slot")
+    return {name: sorted(map(repr, ledger._rows(f"SELECT * FROM {name}"))) for name in tables}  # noqa: S608  # ours
+
+
+def first(ledger: Tables) -> None:
+    """One stream at position 6 with 100 J in two slots, and its total."""
+    t = transaction(
+        [(stream_row(1, 6), 0, False)], [(0, 0, 7, 0, 60.0), (0, 0, 8, 0, 40.0)], [(0, 0, 100.0)], **named()
+    )
+    assert ledger.commit(t).tolist() == [0]

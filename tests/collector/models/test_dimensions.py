@@ -17,7 +17,7 @@ import pint
 import pytest
 
 from thinwatt_collector import units
-from thinwatt_collector.models import attribution, carbon, contention, devices, embodied, energy, power
+from thinwatt_collector.models import attribution, carbon, contention, devices, embodied, energy, power, second_life
 
 Q = units.registry().Quantity
 Result = Callable[[Any], Any]
@@ -65,8 +65,24 @@ def shared(energy_of_host: Any, floor: Any, cpu: Any, host_cpu: Any, reserved: A
     return sum(f.desktops.sum(axis=-1) + f.idle + f.overhead + f.unattributed for f in found)
 
 
+def owner(making: Any, bought: Any, lifetime: Any, turn: Any, out: Any) -> second_life.Lives:
+    """Return two devices bought new, of which the second goes to somebody else."""
+    return second_life.Lives(making, bought, lifetime, 0.0 * lifetime, turn, out + lifetime, out, np.array([0, 1]) > 0)
+
+
+def borne(making: Any, bought: Any, lifetime: Any, turn: Any, out: Any, begin: Any, end: Any) -> Any:
+    """Send devices through the rules of a second life; what comes of them must add up in one unit."""
+    lives = owner(making, bought, lifetime, turn, out)
+    spreads = [second_life.first_bears(lives), second_life.all_bear(lives), second_life.again(making, turn, out, out)]
+    told = sum(second_life.taken_on(s) + second_life.left(s) + second_life.bears(s, begin, end) for s in spreads)
+    written, passed = second_life.ends(lives, "50_50")
+    return told + written + passed + second_life.borne(lives, begin, end, "50_50")
+
+
 LIVES = q([300.0], "kg"), q([24.0], "kg"), q([5.0], "year"), q([3.0], "year")
 WHEN = q([0.0, 1.0], "year"), q([5.0, 5.0], "year"), q(2.0, "year"), q(3.0, "year")
+OWNED = (*(q(x, u) for x, u in (([300.0, 106.0], "kg"), ([1.0, 2.0], "year"), ([5.0, 7.0], "year"))),
+         *(q(x, "year") for x in ([4.0, 5.0], [6.0, 7.0], 2.0, 3.0)))  # fmt: skip
 CASES: list[tuple[Callable[..., Any], tuple[Any, ...], Result, str]] = [
     (energy.trapezoid, (T, P, q(30.0, "s")), first, "J"),
     (energy.trapezoid, (T, P, q(30.0, "s")), second, "s"),
@@ -111,12 +127,16 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...], Result, str]] = [
     (embodied.second_life, LIVES, first, "g"),
     (embodied.second_life, LIVES, second, "g"),
     (embodied.sci, (q([1.0], "kWh"), q([46.1], "g/kWh"), q([16.0], "kg"), q([5400.0], "")), whole, "g"),
+    (borne, OWNED, whole, "g"),
     (contention.waiting_share, (q(2000.0, "ms"), q(20.0, "s")), whole, ""),
 ]
-ELSEWHERE = {attribution.attribute}
+ELSEWHERE = {
+    *(attribution.attribute, second_life.first_bears, second_life.all_bear, second_life.again, second_life.bears),
+    *(second_life.taken_on, second_life.left, second_life.ends, second_life.borne),
+}
 """Tried by a function of ours."""
-NOT_A_QUANTITY = {energy.slots, devices.model_of, devices.supply}
-"""What answers with slot numbers or rows of a table."""
+NOT_A_QUANTITY = {energy.slots, devices.model_of, devices.supply, second_life.weights}
+"""What answers with slot numbers, rows of a table or parts of a rule."""
 
 
 @pytest.mark.parametrize("function, arguments, result, unit", CASES)
@@ -159,7 +179,7 @@ def test_the_numbers_are_those_of_plain_floats() -> None:
     assert hours.delta.m_as("kWh") == pytest.approx([0.5, 0.5])
 
 
-MODULES: tuple[ModuleType, ...] = (attribution, carbon, contention, devices, embodied, energy, power)
+MODULES: tuple[ModuleType, ...] = (attribution, carbon, contention, devices, embodied, energy, power, second_life)
 
 
 @pytest.mark.parametrize("module", MODULES)

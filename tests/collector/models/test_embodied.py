@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinwatt_collector.models import embodied
-from thinwatt_collector.models.embodied import RULES, Rule
+from thinwatt_collector.models.rules import RULES, Rule
 
 DAY = 86_400.0
 YEAR = 365.25 * DAY

@@ -406,3 +406,10 @@ def test_endpoints_one_by_one_are_for_who_proves_the_technical_role(start: Start
 def _pc() -> list[Family]:
     row = {"device": "pc-1", "class": "desktop", "basis": "modelled"}
     return [Family(CATALOGUE["thinwatt_device_gap_seconds_total"], LabelSet([label_text(row)]), np.array([1.0]))]
+
+
+def test_a_connection_sends_at_once() -> None:
+    with server.listen("127.0.0.1:0") as listener, socket.create_connection(listener.getsockname()):
+        taken, _ = listener.accept()
+        with taken:
+            assert taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -12,7 +12,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from thinwatt_collector.inventory.places import Whereabouts
 from thinwatt_collector.refusals import Refused
 from thinwatt_collector.serve.api.calendar import Grain
-from thinwatt_collector.serve.api.problems import ProblemError
+from thinwatt_collector.serve.api.problems import ProblemError, unfit
 from thinwatt_collector.serve.api.rows import Rows
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ class Gate:
             call.stop()
             raise _later(f"the answer took longer than {self._within:g} s", 30, "ask for a shorter window") from None
         except TooFineError as error:
-            raise ProblemError(400, f"grain: {error}", "grain", "take a coarser grain or a later window") from error
+            raise unfit("grain", str(error), "take a coarser grain or a later window") from error
         except UnreadableError as error:
             raise _later(f"the ledger can't be read now: {error}", 10) from error
         except BaseException:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +18,21 @@ LONGEST: Final[dict[Grain, int]] = {"slot": 62, "hour": 400, "day": 3_700, "mont
 """The longest window that may be asked for at once [d]."""
 
 
+@cache
+def zones() -> frozenset[str]:
+    """Return the names of the tz database, which browsers know as well."""
+    return frozenset(available_timezones())
+
+
 def clocks(name: str) -> ZoneInfo:
     """Return a time zone.
 
     Raises:
         ValueError: there is none of that name.
     """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is no time zone: write a name like Europe/Paris or UTC") from error
+    if name not in zones():
+        raise ValueError(f"{name!r} is no time zone: write a name like Europe/Paris or UTC")
+    return ZoneInfo(name)
 
 
 def edges(begin: int, end: int, grain: Grain, zone: ZoneInfo) -> Ints:

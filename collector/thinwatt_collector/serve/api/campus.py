@@ -7,8 +7,9 @@ what a year's days say, once for a local day. Law 7 is kept in ``told.py`` (of w
 
 from __future__ import annotations
 
+import math
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -57,6 +58,7 @@ class CampusView:
     def __init__(self, gate: Gate, accounts: Accounts, inventory: Now, zone: ZoneInfo) -> None:
         self._gate, self._accounts, self._inventory, self._zone = gate, accounts, inventory, zone
         self._present: Present | None = None
+        self._everybodys: Present | None = None
         self._heard: dict[Key, Heard] = {}
         self._made: dict[Key, dict[str, Any]] = {}
         self._turn = threading.Lock()
@@ -71,7 +73,7 @@ class CampusView:
         if standing.inventory is None:
             remedy = "name its folder in [inventory] of the collector's configuration; docs/inventory.md"
             raise ProblemError(404, "there is no inventory, and so no estimate", remedy=remedy)
-        known = await self.present(now)
+        known = await self.present(role, now)
         return await self._gate.ask(lambda reader: self._document(reader, standing, known, role, now))
 
     async def fleet(self, shown: list[dict[str, Any]], role: Role, now: int, stale: float) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class CampusView:
             stale: silence after which a machine that is always on is silent [s].
         """
         try:
-            found = await self.present(now)
+            found = await self.present(role, now)
         except ProblemError:
             return {"classes": present.unknown(shown), "agents": None, "since": None}
         silence = present.Silence(found.census, now, stale)
@@ -93,12 +95,18 @@ class CampusView:
         since = None if found.first is None else calendar.text(found.first, self._zone)
         return {"classes": rows, "agents": present.agents(silence, role), "since": since}
 
-    async def present(self, now: int) -> Present:
-        """Return who is known; from the ledger, a few times a minute at most."""
+    async def present(self, role: Role, now: int) -> Present:
+        """Return whom a role may know of; from the ledger, a few times a minute at most."""
         found = self._present
         if found is None or not 0 <= now - found.at < FRESH:
             found = self._present = await self._gate.ask(lambda r: Present(now, r.census(), r.first()))
-        return found
+        if privacy.sees_all(role):
+            return found
+        before = self._everybodys or Present(-math.inf, Census(), None)
+        if found.at != before.at:
+            anew = before.at < calendar.midnight(int(found.at), self._zone)
+            self._everybodys = replace(found, census=present.everybodys(before.census, found.census, anew))
+        return self._everybodys or before
 
     def _document(self, reader: Reader, standing: Standing, known: Present, role: Role, now: int) -> dict[str, Any]:
         day = datetime.fromtimestamp(now, self._zone).date()

@@ -92,7 +92,10 @@ class Estimate(BaseModel):
 class Agents(BaseModel):
     """Agents that the ledger knows."""
 
-    known: Count = Field(description="agents that were ever heard [1]")
+    known: Count = Field(
+        description="agents that were ever heard [1]; for the role public those of hosts, and of endpoints those of "
+        "classes of which five are known, which move five at a time or with the day"
+    )
     silent: Count = Field(
         description="of them, not heard lately [1]; an endpoint that speaks for itself may be off: it is silent "
         "after a week, and not counted for the role public"
@@ -110,7 +113,10 @@ class FleetClass(BaseModel):
         description="of the energy booked since the ledger began, the part of each basis [1]; null where it is withheld"
     )
     expected: int | None = Field(description="machines of the inventory [1]; null where it has none of these")
-    with_agent: int | None = Field(description="machines that an agent tells of [1]; null where that is not known now")
+    with_agent: int | None = Field(
+        description="machines that an agent tells of [1]; null where that is not known now, and for the role public "
+        "where it is one to four endpoints; it moves by five of them at a time or with the day"
+    )
     by_design: int | None = Field(description="machines of the inventory that get no agent by design: no gap [1]")
     silent: int | None = Field(
         description="machines with an agent that were not heard lately, endpoints that speak for themselves not for a "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Protocol
 
 import orjson
@@ -16,7 +16,7 @@ from starlette.responses import Response
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
-from thinwatt_collector.serve.api import answers, calendar, calibrations, paging, prices, shares
+from thinwatt_collector.serve.api import answers, calendar, calibrations, paging, pools, prices, shares
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.campus import CampusView
@@ -25,7 +25,7 @@ from thinwatt_collector.serve.api.energy import Accounts, View
 from thinwatt_collector.serve.api.export import Export, Format, sent
 from thinwatt_collector.serve.api.parameters import Begin, By, End, GrainOf, Texts, Zone, only
 from thinwatt_collector.serve.api.privacy import Role, sees_all
-from thinwatt_collector.serve.api.problems import ProblemError, wrong
+from thinwatt_collector.serve.api.problems import ProblemError, unfit
 from thinwatt_collector.serve.api.published import Published
 from thinwatt_collector.serve.api.question import FILTERS, Question, known, question
 from thinwatt_collector.serve.api.shown import of_classes
@@ -125,8 +125,8 @@ class Endpoints:
             begin,
             end,
             grain,
-            zone or self._set.zone,
-            [name for name in by.split(",") if name],
+            self._set.zone if zone is None else zone,
+            by.split(",") if by else (),
             where,
             self.role(request),
             int(self._set.clock()),
@@ -199,6 +199,25 @@ class Endpoints:
             | {"next": after and paging.cursor(_key(whole, role), after)}
         )
 
+    async def pools(self, request: Request, asked: Question, limit: int, cursor: str | None) -> Response:
+        """Return a page of pools of desktops: their part of hosts' energy, and of their time."""
+        role, now = self._technical(request, "what pools of desktops draw is"), self.now()
+        by = (*asked.by, *pools.BY)
+        last = paging.behind(cursor, _key(replace(asked, by=by), role), 1 + len(by))
+        wide = pools.of_hosts(asked)
+        found, hours = pools.together(
+            await self._gate.ask(lambda reader: self._accounts.energy(reader, wide, role, now)), asked
+        )
+        whole = replace(asked, by=by)
+        chosen, after = answers.page(found.rows, by, last, limit)
+        return sent_as_json(
+            about(asked)
+            | {"carbon": answers.carbon(self._set.intensity, found.factors)}
+            | {"boundary": asked.boundary, "pues": prices.effectiveness(found.terms)}
+            | {"rows": answers.records(pools.columns(found, hours, whole), chosen)}
+            | {"next": after and paging.cursor(_key(whole, role), after)}
+        )
+
     def _technical(self, request: Request, what: str) -> Role:
         """Return a role that sees all, or refuse the asker."""
         role = self.role(request)
@@ -229,7 +248,9 @@ class Endpoints:
             census = await self._gate.ask(lambda reader: reader.census())
             found = next((known for known in census.devices if known.name == device), None)
             if found is None:
-                raise wrong("device", f"the ledger knows no {device!r}", "ask /energy?by=device for their names")
+                raise ProblemError(
+                    404, f"device: the ledger knows no {device!r}", "device", "ask /energy?by=device for their names"
+                )
         return sent_as_json(calibrations.document(self._set.calibrations, role, clock, found, self.now()))
 
     async def export(self, request: Request, asked: Question, view: View, form: Format) -> Response:
@@ -239,7 +260,7 @@ class Endpoints:
         def write(reader: Reader) -> Export:
             found = self._accounts.energy(reader, asked, role, now, view)
             if len(found.rows) > LONGEST_EXPORT:
-                raise wrong("grain", f"that is {len(found.rows)} rows", "take a coarser grain or a shorter window")
+                raise unfit("grain", f"that is {len(found.rows)} rows", "take a coarser grain or a shorter window")
             return Export(answers.energy_columns(found, asked), form)
 
         return sent(await self._gate.ask(write), form, (asked.begin, asked.end), asked.zone)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal
@@ -274,16 +274,14 @@ def _priced(asked: Question, parts: Sequence[Part]) -> Energy:
         columns = [np.bincount(at, column, len(rows)) for column in columns]
     mass, doubt, eur, least, most = columns
     used = {id(p.segment.factor): p.segment.factor for p in parts if p.segment and len(p.rows)}.values()
-    spread = max((f.uncertainty for f in used), default=0.0)
-    sigma = np.sqrt(rows.variance + rows.bias**2)
-    drawn = np.where(rows.joules > 0, rows.joules, 1.0)
-    wide = Z95 * sigma / drawn
+    half, grams_half = intervals(rows, mass, used)
+    wide = half / np.where(rows.joules > 0, rows.joules, 1.0)
     return Energy(
         rows=rows,
         end=edges[np.searchsorted(edges, rows.begin, side="right")] if len(rows) else rows.begin,
         grams=mass,
-        half=Z95 * sigma,
-        grams_half=Z95 * np.hypot(mass / drawn * sigma, mass * spread),
+        half=half,
+        grams_half=grams_half,
         eur=eur,
         eur_low=least * np.maximum(1.0 - wide, 0.0),
         eur_high=most * (1.0 + wide),
@@ -291,6 +289,20 @@ def _priced(asked: Question, parts: Sequence[Part]) -> Energy:
         factors=list(used),
         terms=frozenset(together.dims[PRICE].tolist()),
     )
+
+
+def intervals(rows: Rows, mass: Grams, factors: Iterable[Factor]) -> tuple[Joules, Grams]:
+    """Return half the 95 % intervals of energy [J] and CO2e [g] of rows, shape (n,) each.
+
+    Args:
+        rows: sums of energy.
+        mass: of their CO2e, shape (n,) [g].
+        factors: that it was made with; the most uncertain one is taken for all.
+    """
+    spread = max((f.uncertainty for f in factors), default=0.0)
+    sigma = np.sqrt(rows.variance + rows.bias**2)
+    drawn = np.where(rows.joules > 0, rows.joules, 1.0)
+    return Z95 * sigma, Z95 * np.hypot(mass / drawn * sigma, mass * spread)
 
 
 def _of_room(rows: Rows, pue: Range) -> Rows:

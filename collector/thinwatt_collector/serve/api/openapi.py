@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from thinwatt_collector.serve.api import problems
+from thinwatt_collector.serve.api import calendar, problems
 
 ABOUT: Final = """
 What the ledger holds: energy in joules and kWh, greenhouse gases in kgCO2e, each with its 95 % interval.
@@ -17,10 +17,20 @@ devices for the role `public`; `technical` and `admin` show a token: `Authorizat
 `X-Thinwatt-Token: TOKEN` beside a password. Made-up devices of a demonstration are never added to real ones.
 """
 _PROBLEM: Final = {problems.MEDIA: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
-    "4XX": {"description": "what is asked can't be answered; the document says why", "content": _PROBLEM},
-    503: {"description": "not now; `Retry-After` says when", "content": _PROBLEM},
+_AGAIN: Final = {"description": "when to ask again [s]", "required": True, "schema": {"type": "integer"}}
+_REFUSALS: Final[dict[int, dict[str, Any]]] = {
+    400: {"description": "a parameter is wrong, or there is no such parameter"},
+    401: {"description": "the token is not known, or one is needed"},
+    403: {"description": "the role does not see this"},
+    404: {"description": "there is no such thing here"},
+    422: {"description": "parameters that are right, but not beside each other or what the ledger has"},
+    503: {"description": "not now", "headers": {"Retry-After": _AGAIN}},
 }
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return what an endpoint may answer instead, beside a wrong parameter and a wrong token."""
+    return {status: {**_REFUSALS[status], "content": _PROBLEM} for status in (400, 401, *statuses)}
 
 
 def describe(app: FastAPI) -> None:
@@ -35,8 +45,17 @@ def describe(app: FastAPI) -> None:
                 routes=app.routes,
                 servers=[{"url": "/api/v1"}],
             )
-            parts = document.setdefault("components", {})
-            parts.setdefault("schemas", {})["Problem"] = problems.SCHEMA
+            parts = document["components"]
+            parts["schemas"]["Problem"] = problems.SCHEMA
+            for theirs in ("HTTPValidationError", "ValidationError"):
+                parts["schemas"].pop(theirs, None)
+            parts["schemas"]["Zone"] = {"type": "string", "enum": sorted(calendar.zones())}
+            for path in document["paths"].values():
+                answered = path["get"]["responses"]
+                if problems.MEDIA not in answered.get("422", {}).get("content", {problems.MEDIA: None}):
+                    del answered["422"]  # FastAPI's own, which is never given
+                for parameter in path["get"].get("parameters", ()):
+                    parameter["schema"] = _written(parameter)
             parts["securitySchemes"] = {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "token": {"type": "apiKey", "in": "header", "name": "X-Thinwatt-Token"},
@@ -46,3 +65,14 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = made  # type: ignore[method-assign]  # FastAPI's own way to change the document
+
+
+def _written(parameter: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter: in an address there is no null, and a list of all zones stands there once."""
+    if parameter["name"] == "zone":
+        return {"$ref": "#/components/schemas/Zone"}
+    schema = dict(parameter["schema"])
+    for form in schema.pop("anyOf", ()):
+        if form["type"] != "null":
+            schema |= form | ({"items": form["items"] | schema.get("items", {})} if "items" in form else {})
+    return schema

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from thinwatt_collector.serve.api.problems import wrong
+from thinwatt_collector.serve.api.problems import unfit
 
 
 def cursor(asked: str, last: list[Any]) -> str:
@@ -34,9 +34,9 @@ def behind(text: str | None, asked: str, length: int) -> list[Any] | None:
         found = orjson.loads(base64.urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
         of, last = found
     except (ValueError, TypeError, binascii.Error, UnicodeEncodeError):
-        raise wrong("cursor", "it is no cursor", remedy) from None
+        raise unfit("cursor", "it is no cursor", remedy) from None
     if not isinstance(last, list) or len(last) != length or not all(isinstance(x, str | int) for x in last):
-        raise wrong("cursor", "it is no cursor", remedy)
+        raise unfit("cursor", "it is no cursor", remedy)
     if of != asked:
-        raise wrong("cursor", "it belongs to another question", remedy)
+        raise unfit("cursor", "it belongs to another question", remedy)
     return last

@@ -9,7 +9,7 @@ from fastapi import Query
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.documents import Boundary
 from thinwatt_collector.serve.api.energy import View
-from thinwatt_collector.serve.api.question import DIMENSIONS, MOMENT
+from thinwatt_collector.serve.api.question import DIMENSIONS, MOMENT, NO_NUL, TEXTS
 
 WRITTEN: Final[dict[str, Any]] = {"pattern": f"^{MOMENT}$"}
 """In the document only: a time that is none gets an error of its own."""
@@ -30,7 +30,6 @@ Zone = Annotated[
     str | None,
     Query(
         description="time zone by whose clocks days and months begin; default: the collector's",
-        max_length=64,
         examples=["Europe/Paris"],
     ),
 ]
@@ -63,7 +62,10 @@ Cursor = Annotated[str | None, Query(max_length=2_000, description="`next` of th
 
 def only(what: str) -> Any:
     """Return the query parameter of a filter."""
-    return Query(alias=what, description=f"only this {what}; may be repeated", max_length=50)
+    told = {"items": {"enum": list(TEXTS[what])}} if what in TEXTS else {}
+    return Query(
+        alias=what, description=f"only this {what}; may be repeated", max_length=50, json_schema_extra=told or None
+    )
 
 
-Texts = list[Annotated[str, Query(max_length=200)]] | None
+Texts = list[Annotated[str, Query(max_length=200, json_schema_extra={"pattern": NO_NUL})]] | None

@@ -45,10 +45,40 @@ class Silence:
         return sum(self.of(d.agent, d.alone and d.kind not in NOBODYS) for d in devices)
 
 
+def everybodys(before: Census, now: Census, anew: bool) -> Census:
+    """Return whom everybody may know to have an agent: of endpoints five of a class at least.
+
+    A number that rises by one says that somebody has switched on a PC for the first time, at that moment. So those of a
+    class stay as they were until five of them have come or gone, or another day has begun.
+
+    Args:
+        before: what was returned the last time.
+        now: who is known.
+        anew: whether that was on another day.
+    """
+    sorted_before, sorted_now = _by_class(before), _by_class(now)
+    shown: list[Known] = []
+    for key in sorted_before.keys() | sorted_now.keys():
+        old, new = sorted_before.get(key, []), sorted_now.get(key, [])
+        moves = anew or key[0] in NOBODYS or len({d.name for d in old} ^ {d.name for d in new}) >= K
+        devices = new if moves else old
+        shown += devices if key[0] in NOBODYS or len(devices) >= K else []
+    agents_of = {d.agent for d in shown}
+    return Census(shown, {name: at for name, at in now.heard.items() if name in agents_of})
+
+
+def _by_class(census: Census) -> dict[tuple[str, bool], list[Known]]:
+    found: dict[tuple[str, bool], list[Known]] = {}
+    for device in census.devices:
+        found.setdefault((device.kind, device.simulated), []).append(device)
+    return found
+
+
 def agents(silence: Silence, role: Role) -> dict[str, int]:
     """Return how many agents are known, and how many of them are silent.
 
-    The role public does not learn whether an endpoint is on that speaks for itself, or a gateway of a few.
+    The role public does not learn whether an endpoint is on that speaks for itself, or a gateway of a few. Its census
+    is that of :func:`everybodys`.
     """
     of: dict[str, list[Known]] = {name: [] for name in silence.census.heard}
     for device in silence.census.devices:
@@ -91,9 +121,10 @@ def classes(
             there = [device for device, line in who.lines.items() if line.where.kind == kind]
         else:
             there = [d for d in silence.census.devices if (d.kind, d.simulated) == (kind, simulated)]
+        few = 0 < len(there) < K and kind not in NOBODYS and not privacy.sees_all(role)
         row |= {
             "expected": expected[kind] if ours else None,
-            "with_agent": len(there),
+            "with_agent": None if few else len(there),
             "by_design": by_design[kind] if ours else None,
             "silent": silence.count(there) if privacy.sees_all(role) or kind in NOBODYS else None,
         }

@@ -15,7 +15,7 @@ TITLES: Final = {
     403: "The role does not see this",
     404: "There is no such page",
     405: "The method is not allowed",
-    422: "A parameter is wrong",
+    422: "The parameters do not go together",
     500: "A mistake of the collector's",
     503: "Not now",
 }
@@ -62,6 +62,11 @@ class ProblemError(Exception):
 def wrong(parameter: str, detail: str, remedy: str) -> ProblemError:
     """Return the problem of a parameter that can't be used."""
     return ProblemError(400, f"{parameter}: {detail}", parameter, remedy)
+
+
+def unfit(parameter: str, detail: str, remedy: str) -> ProblemError:
+    """Return the problem of a parameter that is right by itself, but not beside the others or what the ledger has."""
+    return ProblemError(422, f"{parameter}: {detail}", parameter, remedy)
 
 
 SCHEMA: Final[dict[str, Any]] = {

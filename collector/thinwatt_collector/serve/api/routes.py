@@ -8,14 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from thinwatt_agent import __version__
-from thinwatt_collector.serve.api import calibrations, campus_documents, documents, shares
+from thinwatt_collector.serve.api import calibrations, campus_documents, documents, pools, shares
 from thinwatt_collector.serve.api.endpoints import Endpoints, Setting, allow, sent_as_json
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
 from thinwatt_collector.serve.api.export import Format
-from thinwatt_collector.serve.api.openapi import RESPONSES, describe
+from thinwatt_collector.serve.api.openapi import describe, refusals
 from thinwatt_collector.serve.api.parameters import (
     Begin,
     BoundaryOf,
@@ -37,23 +37,42 @@ __all__ = ("Setting", "create_api")
 def create_api(setting: Setting) -> FastAPI:
     """Return the application to be mounted at /api/v1."""
     ends = Endpoints(setting)
-    routes = APIRouter(responses=RESPONSES, default_response_class=Response)
+    routes = APIRouter(default_response_class=JSONResponse)
     asking = Depends(ends.question)
     names = ("begin", "end", "grain", "zone", "by", *FILTERS)
 
-    @routes.get("/fleet", response_model=campus_documents.Fleet, summary="Power now, by class, and who is there")
+    of_now, of_the_ledger, of_a_role = refusals(), refusals(403, 422, 503), refusals(403, 404, 503)
+
+    @routes.get(
+        "/fleet",
+        response_model=campus_documents.Fleet,
+        responses=of_now,
+        summary="Power now, by class, and who is there",
+    )
     async def fleet(request: Request) -> Response:
         return await ends.fleet(request)
 
-    @routes.get("/estimate", response_model=campus_documents.Estimate, summary="A year, and what to measure next")
+    @routes.get(
+        "/estimate",
+        response_model=campus_documents.Estimate,
+        responses=refusals(404, 503),
+        summary="A year, and what to measure next",
+    )
     async def estimate(request: Request) -> Response:
         return await ends.estimate(request)
 
-    @routes.get("/me", response_model=campus_documents.Me, summary="Who asks, and what there is to show")
+    @routes.get(
+        "/me", response_model=campus_documents.Me, responses=of_now, summary="Who asks, and what there is to show"
+    )
     async def me(request: Request) -> Response:
         return ends.me(request)
 
-    @routes.get("/energy", response_model=documents.Energy, summary="Energy and carbon, with their interval")
+    @routes.get(
+        "/energy",
+        response_model=documents.Energy,
+        responses=of_the_ledger,
+        summary="Energy and carbon, with their interval",
+    )
     async def energy(
         request: Request,
         asked: Question = asking,
@@ -65,36 +84,32 @@ def create_api(setting: Setting) -> FastAPI:
         allow(request, *names, "view", "boundary", "limit", "cursor")
         return await ends.energy(request, replace(asked, boundary=boundary), view, limit, cursor)
 
-    @routes.get("/coverage", response_model=documents.Coverage, summary="For how much of the time energy is known")
+    @routes.get(
+        "/coverage",
+        response_model=documents.Coverage,
+        responses=of_the_ledger,
+        summary="For how much of the time energy is known",
+    )
     async def covered(
         request: Request, asked: Question = asking, limit: Limit = 1000, cursor: Cursor = None
     ) -> Response:
         allow(request, *names, "limit", "cursor")
         return await ends.coverage(request, asked, limit, cursor)
 
-    @routes.get("/shares", response_model=shares.Shares, summary="Where hosts' energy went, by pool (role technical)")
-    async def shared(
-        request: Request,
-        begin: Begin = None,
-        end: End = None,
-        grain: GrainOf = "day",
-        zone: Zone = None,
-        simulated: Annotated[Texts, only("simulated")] = None,
-        device: Annotated[Texts, only("device")] = None,
-        boundary: BoundaryOf = "machines",
-        limit: Limit = 1000,
-        cursor: Cursor = None,
-    ) -> Response:
-        allow(request, "begin", "end", "grain", "zone", *shares.FILTERS, "boundary", "limit", "cursor")
-        asked = ends.question(request, begin, end, grain, zone, "", simulated=simulated, device=device)
-        return await ends.shares(request, replace(asked, boundary=boundary), limit, cursor)
-
-    @routes.get("/agents", response_model=documents.Agents, summary="Agents and their health (role technical)")
+    @routes.get(
+        "/agents",
+        response_model=documents.Agents,
+        responses=of_the_ledger,
+        summary="Agents and their health (role technical)",
+    )
     async def agents(request: Request, limit: Limit = 1000, cursor: Cursor = None) -> Response:
         return await ends.agents(request, limit, cursor)
 
     @routes.get(
-        "/calibrations", response_model=calibrations.CalibrationsOf, summary="Power models of hardware, and their error"
+        "/calibrations",
+        response_model=calibrations.CalibrationsOf,
+        responses=of_a_role,
+        summary="Power models of hardware, and their error",
     )
     async def models(
         request: Request,
@@ -104,7 +119,7 @@ def create_api(setting: Setting) -> FastAPI:
     ) -> Response:
         return await ends.calibrations(request, device)
 
-    files: dict[int | str, dict[str, Any]] = {
+    files: dict[int | str, dict[str, Any]] = of_the_ledger | {
         200: {"description": "the file", "content": {EXPORTS[form].split(";")[0]: {} for form in EXPORTS}}
     }
 
@@ -119,12 +134,64 @@ def create_api(setting: Setting) -> FastAPI:
         allow(request, *names, "view", "boundary", "format")
         return await ends.export(request, replace(asked, boundary=boundary), view, format)
 
+    _of_desktops(routes, ends)
     app = FastAPI(title="thinwatt", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(routes)
     app.add_api_route("/openapi.json", lambda: sent_as_json(app.openapi()), include_in_schema=False)
     describe(app)
     _errors(app)
     return app
+
+
+def _of_desktops(routes: APIRouter, ends: Endpoints) -> None:
+    """Add what is told of desktops on hosts."""
+    names = ("begin", "end", "grain", "zone", *shares.FILTERS, "boundary", "limit", "cursor")
+
+    of_the_ledger = refusals(403, 422, 503)
+
+    @routes.get(
+        "/shares",
+        response_model=shares.Shares,
+        responses=of_the_ledger,
+        summary="Where hosts' energy went, by pool (role technical)",
+    )
+    async def shared(
+        request: Request,
+        begin: Begin = None,
+        end: End = None,
+        grain: GrainOf = "day",
+        zone: Zone = None,
+        simulated: Annotated[Texts, only("simulated")] = None,
+        device: Annotated[Texts, only("device")] = None,
+        boundary: BoundaryOf = "machines",
+        limit: Limit = 1000,
+        cursor: Cursor = None,
+    ) -> Response:
+        allow(request, *names)
+        asked = ends.question(request, begin, end, grain, zone, "", simulated=simulated, device=device)
+        return await ends.shares(request, replace(asked, boundary=boundary), limit, cursor)
+
+    @routes.get(
+        "/pools",
+        response_model=pools.Pools,
+        responses=of_the_ledger,
+        summary="What pools of desktops draw per active hour (role technical)",
+    )
+    async def of_pools(
+        request: Request,
+        begin: Begin = None,
+        end: End = None,
+        grain: GrainOf = "day",
+        zone: Zone = None,
+        simulated: Annotated[Texts, only("simulated")] = None,
+        device: Annotated[Texts, only("device")] = None,
+        boundary: BoundaryOf = "room",
+        limit: Limit = 1000,
+        cursor: Cursor = None,
+    ) -> Response:
+        allow(request, *names)
+        asked = ends.question(request, begin, end, grain, zone, "", simulated=simulated, device=device)
+        return await ends.pools(request, replace(asked, boundary=boundary), limit, cursor)
 
 
 def _errors(app: FastAPI) -> None:

@@ -6,15 +6,17 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
 
 from thinwatt_collector.inventory.files import parse_toml
 from thinwatt_collector.inventory.places import Places
 from thinwatt_collector.inventory.tables import records
 from thinwatt_collector.inventory.watched import Standing, nothing_known
 from thinwatt_collector.serve.api.books import Census, Known
-from thinwatt_collector.serve.api.present import AWAY, Silence, agents, classes
-from thinwatt_collector.serve.api.privacy import Role
+from thinwatt_collector.serve.api.present import AWAY, Silence, agents, classes, everybodys
+from thinwatt_collector.serve.api.privacy import K, Role
 
 NOW = int(datetime(2026, 11, 24, 12, tzinfo=UTC).timestamp())
 DAY = date(2026, 11, 24)
@@ -60,6 +62,31 @@ def test_an_agent_without_a_device_is_known_too() -> None:
     assert agents(silence({"gw": 10}), "public") == {"known": 1, "silent": 0}
 
 
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from(["desktop", "host"]), st.booleans()), max_size=40))
+def test_a_number_of_endpoints_with_an_agent_is_five_at_least_and_moves_by_five_or_with_the_day(
+    steps: list[tuple[int, str, bool]],
+) -> None:
+    """Machines come, or go where they are there already; everybody looks after each of them."""
+    there: dict[str, Known] = {}
+    shown, before = Census(), 0
+    for number, kind, anew in steps:
+        device = known(f"{kind}-{number}", kind)
+        there.pop(device.name, None) or there.update({device.name: device})
+        census = Census(list(there.values()), dict.fromkeys(there, NOW * 10**9))
+        shown = everybodys(shown, census, anew)
+        endpoints = {d.name for d in shown.devices if d.kind != "host"}
+        told = agents(Silence(shown, NOW, STALE), "public")["known"]
+        assert told == len(shown.devices)
+        assert {d.name for d in shown.devices if d.kind == "host"} == {n for n, d in there.items() if d.kind == "host"}
+        assert len(endpoints) == 0 or len(endpoints) >= K
+        assert anew or len(endpoints) == before or abs(len(endpoints) - before) >= K or not endpoints
+        before = len(endpoints)
+    final = everybodys(shown, Census(list(there.values())), True)
+    many = [n for n, d in there.items() if d.kind != "host"]
+    assert {d.name for d in final.devices if d.kind != "host"} == set(many if len(many) >= K else ())
+
+
 INVENTORY = """
 [[hosts]]
 name = "srv"
@@ -99,7 +126,7 @@ def test_expected_connected_by_design_and_silent_by_class(role: Role, silent: in
     assert counts(found) == few | {
         "host": (1, 1, 0, 1),
         # One of those without an agent by design has one all the same.
-        "thin_client": (21, 1, 20, 0 if role == "technical" else None),
+        "thin_client": (21, 1, 20, 0) if role == "technical" else (21, None, 20, None),
     }
     assert [r["devices"] for r in found if r["class"] != "desktop"] == [1, None]
 

@@ -139,7 +139,7 @@ def test_pages_are_the_whole_without_doubles(api: Api) -> None:
         cursor = f"&cursor={page['next']}"
     assert found == whole
     assert len(whole) == 2 * 16 + 6 * 8 + 8
-    other = problem(api, f"{ENERGY}&grain=slot&by=class&limit=7{cursor}", **api.technical)
+    other = problem(api, f"{ENERGY}&grain=slot&by=class&limit=7{cursor}", 422, **api.technical)
     assert other["parameter"] == "cursor"
 
 
@@ -196,6 +196,25 @@ def test_the_fleet_now_is_what_the_metrics_show(api: Api) -> None:
     }
 
 
+def test_everybody_sees_no_single_pc_come_to_the_ledger(small: Campus, api: Api) -> None:
+    """Each new device speaks for itself and is the first of its name; one comes every minute."""
+
+    def told(**headers: str) -> tuple[int, int | None]:
+        found = get(api, "/api/v1/fleet", **headers)
+        return found["agents"]["known"], found["classes"][0]["with_agent"]
+
+    assert told() == told(**api.technical) == (8, 6)
+    seen = []
+    for n in range(6, 17):
+        small.device(f"pc-{n}", "desktop", "OptiPlex")
+        api.now[0] += 60
+        seen.append(told())
+        assert told(**api.technical) == (n + 3, n + 1)
+    assert seen == [(8, 6)] * 4 + [(13, 11)] * 5 + [(18, 16)] * 2
+    api.now[0] += 86_400
+    assert told() == (19, 17)
+
+
 def test_agents_are_for_the_technical_role_and_paged(api: Api) -> None:
     assert "technical" in problem(api, "/api/v1/agents", 403)["remedy"]
     api.books.known = [Agent(f"a{n}", NOW * 10**9, 0.5, 12.0, None, "1.0", False, n == 1) for n in range(3)]
@@ -241,20 +260,17 @@ def test_a_collector_may_refuse_whoever_has_no_token(small: Campus, tmp_path: Pa
     "query, parameter, words",
     [
         ("begin=yesterday", "begin", "2026-11-24T08:15"),
-        ("begin=2026-02-30", "begin", "day"),
-        ("begin=2026-11-22&end=2026-11-21", "end", "behind begin"),
+        ("begin=2026-02-30", "begin", "2026-11-24T08:15"),
         ("grain=week", "grain", "slot"),
         ("zone=Paris", "zone", "Europe/Paris"),
         ("zone=../../etc/passwd", "zone", "Europe/Paris"),
         ("by=class,hair", "by", "model"),
-        ("by=class,class", "by", "once"),
+        ("by=class,", "by", "model"),
         ("basis=guessed", "basis", "measured"),
         ("simulated=yes", "simulated", "true"),
         ("view=later", "view", "booked"),
         ("clas=host", "clas", "class"),
         ("limit=0", "limit", "ge"),
-        ("cursor=@@@", "cursor", "first page"),
-        ("begin=2020-01-01&grain=slot", "grain", "coarser"),
         ("grain=day&grain=hour", "grain", "once"),
     ],
 )
@@ -262,6 +278,28 @@ def test_what_is_wrong_is_named_with_its_remedy(api: Api, query: str, parameter:
     found = problem(api, f"/api/v1/energy?{query}")
     assert found["parameter"] == parameter
     assert words in found["detail"] + found["remedy"]
+
+
+@pytest.mark.parametrize(
+    "query, parameter, words",
+    [
+        ("begin=2026-11-22&end=2026-11-21", "end", "behind begin"),
+        ("cursor=@@@", "cursor", "first page"),
+        ("begin=2020-01-01&grain=slot", "grain", "coarser"),
+    ],
+)
+def test_what_does_not_go_together_is_named_with_its_remedy(api: Api, query: str, parameter: str, words: str) -> None:
+    found = problem(api, f"/api/v1/energy?{query}", 422)
+    assert found["parameter"] == parameter
+    assert words in found["detail"] + found["remedy"]
+
+
+def test_a_dimension_that_stands_twice_is_asked_for_once(api: Api) -> None:
+    assert get(api, f"{ENERGY}&by=class,class")["rows"] == get(api, f"{ENERGY}&by=class")["rows"]
+
+
+def test_calibrations_of_a_device_that_nobody_knows_are_not_there(api: Api) -> None:
+    assert problem(api, "/api/v1/calibrations?device=none", 404, **api.technical)["parameter"] == "device"
 
 
 @pytest.mark.parametrize("query", ["room=%00", "class=desk%00top", "device=pc%00", "zone=%00", "begin=%00", "%00=1"])
@@ -289,7 +327,8 @@ def test_an_empty_ledger_answers_with_no_rows(campus: Campus, tmp_path: Path) ->
 def test_the_openapi_document_names_units_and_problems(api: Api) -> None:
     document = get(api, "/api/v1/openapi.json")
     assert set(document["paths"]) == {
-        *("/fleet", "/shares", "/energy", "/coverage", "/agents", "/export", "/estimate", "/me", "/calibrations"),
+        *("/fleet", "/shares", "/pools", "/energy", "/coverage"),
+        *("/agents", "/export", "/estimate", "/me", "/calibrations"),
     }
     row = document["components"]["schemas"]["EnergyRow"]["properties"]
     for name, unit in (("joules", "[J]"), ("kwh", "[kWh]"), ("kgco2e", "[kgCO2e]"), ("covered_seconds", "[s]")):
@@ -302,7 +341,9 @@ def test_the_openapi_document_names_units_and_problems(api: Api) -> None:
         ]
         assert all(f"[{unit}]" in end["description"] for end in ends)
     for path in document["paths"].values():
-        assert "application/problem+json" in path["get"]["responses"]["4XX"]["content"]
+        answers = path["get"]["responses"]
+        assert {"200", "400", "401"} <= set(answers)
+        assert all("application/problem+json" in told["content"] for status, told in answers.items() if status != "200")
     assert "HTTPValidationError" not in json.dumps(document)
 
 
