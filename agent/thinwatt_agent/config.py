@@ -335,11 +335,13 @@ def _not_our_own(file: File, secret: Path, peers: Iterable[Mapping[str, Any]]) -
 
     for n, peer in enumerate(peers):
         try:
-            same = keys.read_public(peer["server_key"]) == keys.public_of(keys.read_secret(secret))
+            theirs, ours = keys.read_public(peer["server_key"]), keys.read_secret(secret)
         except (KeyError, keys.KeyFileError):
             continue
-        if same:
-            text = f"{peer['server_key']} holds this agent's own key: copy the collector's collector.key.pub to it"
+        what = {ours: "own secret key", keys.public_of(ours): "own key"}.get(theirs)
+        if what or keys.is_secret(peer["server_key"]):
+            held = f"this agent's {what}" if what else "a secret key, which no other machine should have"
+            text = f"{peer['server_key']} holds {held}: copy the collector's collector.key.pub to it"
             file.wrong(("collectors", "server_key"), text, n)
 
 

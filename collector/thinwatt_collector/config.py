@@ -152,6 +152,11 @@ def _ledger(value: Any, folder: Path) -> str:
         return address.text_of(address.address_of(where, folder))
     if kind != "duckdb" or not colon or not rest:
         raise ValueError(f"{shown(value)} is no ledger: write 'duckdb:ledger.duckdb', or {address.EXAMPLE!r}")
+    if ":" in Path(rest).name:
+        raise ValueError(
+            f"{shown(value)} is no file: to the engine it is memory or another server, and agents would be told that "
+            "is booked what a restart forgets; write 'duckdb:state/ledger.duckdb'"
+        )
     return f"duckdb:{path(rest, folder)}"
 
 
@@ -282,6 +287,8 @@ def parse(document: str, place: Path, here: bool = False, closely: bool = False)
         found |= file.table(content, [key for key in KEYS if key.table == table], (table,))
     found["factors"] = sources
     _agree(file, found)
+    if file.here:
+        _agree_here(file, found)
     _look_for_factors(file, found)
     file.done()
     return Config(**found)
@@ -331,6 +338,16 @@ def _agree(file: File, found: Mapping[str, Any]) -> None:
             file.wrong(_at("ledger"), "this is the folder of state: write a file, such as 'duckdb:state/ledger.duckdb'")
         for why in preflight.ledger_folder(found["ledger"], found["state"]) if file.here else ():
             file.wrong(_at("ledger"), why)
+
+
+def _agree_here(file: File, found: Mapping[str, Any]) -> None:
+    """Note what a collector that begins here may not have beside something else."""
+    if {"secret_key", "agents"} <= found.keys():
+        for why in preflight.key_of_an_agent(found["secret_key"], found["agents"]):
+            file.wrong(_at("secret_key"), why)
+    if found.get("tariff") is not None and found.get("tariff_date", "") is None:
+        why = 'a price holds from a day on: write date = "2026-02-01", the first day on which it was paid, below it'
+        file.wrong(_at("tariff"), why)
 
 
 def _at(field: str) -> Place:
