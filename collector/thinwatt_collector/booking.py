@@ -27,6 +27,7 @@ from thinwatt_collector.placed import Placed
 from thinwatt_collector.receive import Message
 from thinwatt_collector.sharing import Shared
 from thinwatt_collector.tallies import Reply, Tallies, refusal
+from thinwatt_collector.winner import SLIVER, WINNERS
 
 SECOND: Final = counting.SECOND
 WIDE_WORK: Final = 1 << 21
@@ -342,7 +343,7 @@ class Booking:
             self._share(counted, counted.shared, stream, device, slot)
         total = counted.won_covered.sum(axis=2)
         gap = np.maximum(chunks.elapsed[:, None] - total, 0.0)
-        gap[gap < counting.SLIVER] = 0.0
+        gap[gap < SLIVER] = 0.0
         kind = fleet.device["group"][device]
         for amount, per_device, per_class in (
             (total, Family.DEVICE_COVERED, Family.COVERED),
@@ -355,7 +356,7 @@ class Booking:
     def _share(self, counted: Counted, shared: Shared, stream: Ints, device: Ints, slot: Ints) -> None:
         """Enter where the energy of hosts went, by pool."""
         sure = np.divide(counted.bias, counted.won, out=np.zeros_like(counted.won), where=counted.won > 0)
-        for (basis, winner), (k, line) in product(enumerate(counting.WINNERS), enumerate(shared.lines)):
+        for (basis, winner), (k, line) in product(enumerate(WINNERS), enumerate(shared.lines)):
             joules, seconds = shared.joules[:, :, basis, k], shared.seconds[:, :, basis, k]
             there = joules > 0
             if there.any():

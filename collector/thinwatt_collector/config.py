@@ -69,6 +69,7 @@ class Config:
     carbon_source: str
     factors: Mapping[str, Mapping[str, Any]]
     policy: Policy
+    machines: Path | None
     inventory: Path | None
     tariff: float | None
     tariff_date: date | None
@@ -222,6 +223,8 @@ KEYS: Final = (
     Key("attribution", "policy", "policy", choice(*POLICIES), DEFAULT_POLICY,
         "how a host's energy goes to its desktops: reservation (idle by reserved memory, the rest by CPU time), "
         "activity, equal or marginal"),
+    Key("models", "devices", "machines", maybe(path), "", "powers of your own hardware: see docs/models.md",
+        preflight.machines),
     Key("inventory", "folder", "inventory", maybe(path), "", "what stands where; see thinwatt-collector inventory",
         preflight.inventory),
     Key("tariff", "eur_per_kwh", "tariff", maybe(_price), "", "price of electricity where no room or site has one"),

@@ -199,6 +199,19 @@ def tokens(file: Path | None) -> Iterator[str]:
         yield str(error)
 
 
+def machines(file: Path | None) -> Iterator[str]:
+    """Powers of the site's own hardware."""
+    from thinwatt_collector.data import DataError
+    from thinwatt_collector.models.devices import DeviceTable
+
+    if file is None:
+        return
+    try:
+        DeviceTable.packaged(file)
+    except (DataError, ValueError) as error:
+        yield str(error)
+
+
 def inventory(folder: Path | None) -> Iterator[str]:
     """What stands where: read again whenever it changes, so that what is wrong in it stops no collector."""
     if folder is not None and not os.path.isdir(folder):  # noqa: PTH112 - asks, raises not

@@ -77,7 +77,7 @@ class Collector:
         self._allow = AllowList(config.agents)
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
         self._intensity = Latest(config.record, config.factors.get(config.booked_source, {}))
-        assumed = DeviceTable.packaged().of
+        assumed = DeviceTable.packaged(config.machines).of
         known_models = archive.read(config.state / archive.NAME)
         self._step = Step(self._ledger, assumed, self._intensity, config.policy, known_models, config.device_power)
         self._restated = Restated(config.state / "factors.json", config.booked_source, ZoneInfo(config.clocks))
@@ -98,6 +98,7 @@ class Collector:
             cells=published,
             booked=then,
             stale_after=config.stale_after,
+            assumed=assumed,
             calibrations=self._calibrator,
         )
         self.api = create_api(setting)

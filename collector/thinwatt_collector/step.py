@@ -16,9 +16,10 @@ from thinwatt_collector.book import Event
 from thinwatt_collector.booking import Booking, Intensity
 from thinwatt_collector.calibrated import Calibrations
 from thinwatt_collector.decode import Rejected
-from thinwatt_collector.fleet import Fleet, ModelOf
+from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.ledger import Ledger
 from thinwatt_collector.models.attribution import DEFAULT, Policy
+from thinwatt_collector.models.devices import ModelOf
 from thinwatt_collector.receive import Message
 from thinwatt_collector.tallies import Reply, Tallies, refusal
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from thinwatt_collector import counting, sharing
+from thinwatt_collector import sharing
 from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.labels import Family, key
 from thinwatt_collector.layout import GroupLayout
 from thinwatt_collector.models.attribution import Policy
+from thinwatt_collector.winner import WINNERS, bases
 
 Ints = NDArray[np.int64]
 
@@ -26,7 +27,7 @@ def begin(fleet: Fleet, policy: Policy) -> None:
 
 def _keys(fleet: Fleet, policy: Policy, group: GroupLayout, sources: Ints, devices: Ints) -> list[Ints]:
     """Return the keys of the totals of devices, and of their classes, that may ever rise."""
-    kind, may = fleet.device["group"][devices], counting.bases(group, fleet.powers.of(devices))
+    kind, may = fleet.device["group"][devices], bases(group, fleet.powers.of(devices))
     some = may.any(axis=-1)
     keys = [key(Family.DEVICE_GAP, devices), key(Family.GAP, kind)]
     keys += [key(Family.DEVICE_COVERED, devices[some]), key(Family.COVERED, kind[some])]
@@ -35,7 +36,7 @@ def _keys(fleet: Fleet, policy: Policy, group: GroupLayout, sources: Ints, devic
     for place, winner in enumerate(fleet.winner_ids.tolist()):
         on_it = may[:, place]
         keys += [key(Family.DEVICE_ENERGY, devices[on_it], winner), key(Family.ENERGY, kind[on_it], winner)]
-        basis = counting.WINNERS[place].basis
+        basis = WINNERS[place].basis
         shared = [fleet.source_id(sharing.source_of(line, policy, basis)) for line in lines if on_it.any()]
         keys += [key(Family.SHARED, devices[on_it], source) for source in shared]
     return keys

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
+from thinwatt_collector.models.devices import ModelOf, model_of
 from thinwatt_collector.serve.api import answers, calendar, calibrations, paging, pools, prices, shares
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
@@ -59,6 +60,7 @@ class Setting:
         booked: of the grid, as it was known on each day; None: nothing else was known then.
         stale_after: silence after which a device has departed [s].
         calibrations: what metered machines have taught of their hardware models.
+        assumed: power models before any calibration.
     """
 
     snapshot: Snapshot
@@ -72,6 +74,7 @@ class Setting:
     booked: Intensity | None = None
     stale_after: float = 600.0
     calibrations: calibrations.Knows = calibrations.NOBODY
+    assumed: ModelOf = model_of
 
     @property
     def published(self) -> Published:
@@ -251,7 +254,8 @@ class Endpoints:
                 raise ProblemError(
                     404, f"device: the ledger knows no {device!r}", "device", "ask /energy?by=device for their names"
                 )
-        return sent_as_json(calibrations.document(self._set.calibrations, role, clock, found, self.now()))
+        knows, assumed = self._set.calibrations, self._set.assumed
+        return sent_as_json(calibrations.document(knows, assumed, role, clock, found, self.now()))
 
     async def export(self, request: Request, asked: Question, view: View, form: Format) -> Response:
         """Return energy, carbon and euros as a file."""
