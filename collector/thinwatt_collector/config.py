@@ -52,6 +52,7 @@ class Config:
     bind: str
     secret_key: Path
     agents: Path
+    device_power: float
     ledger: str
     ledger_memory: float
     commit_every: float
@@ -99,6 +100,10 @@ class Config:
 
 def _seconds(value: Any, folder: Path) -> float:
     return _quantity(value, folder, "s")
+
+
+def _watts(value: Any, folder: Path) -> float:
+    return _quantity(value, folder, "W")
 
 
 def _bytes(value: Any, folder: Path) -> float:
@@ -151,6 +156,11 @@ def _ledger(value: Any, folder: Path) -> str:
         return address.text_of(address.address_of(where, folder))
     if kind != "duckdb" or not colon or not rest:
         raise ValueError(f"{shown(value)} is no ledger: write 'duckdb:ledger.duckdb', or {address.EXAMPLE!r}")
+    if ":" in Path(rest).name:
+        raise ValueError(
+            f"{shown(value)} is no file: to the engine it is memory or another server, and agents would be told that "
+            "is booked what a restart forgets; write 'duckdb:state/ledger.duckdb'"
+        )
     return f"duckdb:{path(rest, folder)}"
 
 
@@ -178,6 +188,7 @@ HOLD: Final = within(_bytes, "8 MiB", "64 GiB", least="which a single frame may 
 # An agent sends again what is not answered in 30 s, and the answer waits for the commit.
 COMMIT: Final = within(_seconds, "50 ms", "20 s", most="and agents would send all of it again and again")
 STALE: Final = within(_seconds, "1 min", "30 d", least="the time between two frames of an agent")
+POWER: Final = within(_watts, "1 kW", "100 MW", least="which a server may draw")
 KEEP: Final = within(_seconds, "2 d", "100 years", least="the day that is summed and the one after it")
 KEYS: Final = (
     Key("collector", "state", "state", path, "state", "folder of everything the collector writes", preflight.state),
@@ -186,6 +197,8 @@ KEYS: Final = (
         preflight.secret),
     Key("link", "agents", "agents", path, "agents.keys", "who is let in: a line 'name public-key' an agent",
         preflight.agents, preflight.lines_of_agents),
+    Key("link", "device_power", "device_power", POWER, "100 kW",
+        "what one device draws at most; frames that tell more are refused: a rack or a building may need more"),
     Key("ledger", "ledger", "ledger", _ledger, "duckdb:state/ledger.duckdb",
         "one file, one collector; or postgresql://USER@HOST/DATABASE, for several: docs/postgresql.md",
         preflight.ledger),
@@ -282,6 +295,8 @@ def parse(document: str, place: Path, here: bool = False, closely: bool = False)
         found |= file.table(content, [key for key in KEYS if key.table == table], (table,))
     found["factors"] = sources
     _agree(file, found)
+    if file.here:
+        _agree_here(file, found)
     _look_for_factors(file, found)
     file.done()
     return Config(**found)
@@ -331,6 +346,16 @@ def _agree(file: File, found: Mapping[str, Any]) -> None:
             file.wrong(_at("ledger"), "this is the folder of state: write a file, such as 'duckdb:state/ledger.duckdb'")
         for why in preflight.ledger_folder(found["ledger"], found["state"]) if file.here else ():
             file.wrong(_at("ledger"), why)
+
+
+def _agree_here(file: File, found: Mapping[str, Any]) -> None:
+    """Note what a collector that begins here may not have beside something else."""
+    if {"secret_key", "agents"} <= found.keys():
+        for why in preflight.key_of_an_agent(found["secret_key"], found["agents"]):
+            file.wrong(_at("secret_key"), why)
+    if found.get("tariff") is not None and found.get("tariff_date", "") is None:
+        why = 'a price holds from a day on: write date = "2026-02-01", the first day on which it was paid, below it'
+        file.wrong(_at("tariff"), why)
 
 
 def _at(field: str) -> Place:
