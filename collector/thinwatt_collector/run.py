@@ -81,7 +81,7 @@ class Collector:
         self._intensity = Latest(config.record, config.factors.get(config.booked_source, {}))
         assumed = DeviceTable.packaged(config.machines).of
         known_models = archive.read(config.state / archive.NAME)
-        self._step = Step(self._ledger, assumed, self._intensity, config.policy, known_models)
+        self._step = Step(self._ledger, assumed, self._intensity, config.policy, known_models, config.device_power)
         self._restated = Restated(config.state / "factors.json", config.booked_source, ZoneInfo(config.clocks))
         self.inventory = Watched(config.inventory, config.clocks, config.price)
         self._books = LedgerBooks(self._ledger, self._step)
@@ -102,6 +102,7 @@ class Collector:
             stale_after=config.stale_after,
             assumed=assumed,
             calibrations=self._calibrator,
+            second_life=config.second_life,
         )
         self.api = create_api(setting)
         self.own_api = create_api(replace(setting, access=Owner()))

@@ -175,7 +175,8 @@ def test_newer_factors_restate_the_carbon_and_leave_the_energy_and_are_told_once
         told = asked(collector, "events").json()["events"]
         public = asked(collector, "events", owner=False).json()["events"]
     assert [event["kind"] for event in told] == ["restated"]
-    assert told[0]["text"]["fr"].startswith("Carbone du 2025-06-01 00:00 au 2025-07-01 00:00 (Europe/Paris)")
+    assert told[0]["text"]["fr"].startswith("Carbone du 2025-06-01 02:00 au 2025-07-01 02:00 (Europe/Paris)")
+    assert "2,880 quarters of an hour, 1,000.000 kWh" in told[0]["text"]["en"]
     assert "51.900 kgCO2e became 46.100 kgCO2e" in told[0]["text"]["en"]
     assert [event["text"] for event in public] == [None]
     assert (before["kgco2e"], after["kgco2e"]) == (pytest.approx(51.9), pytest.approx(46.1))

@@ -11,7 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from thinwatt_agent import __version__
+<<<<<<< HEAD
 from thinwatt_collector.serve.api import calibrations, campus_documents, documents, events, pools, shares
+=======
+from thinwatt_collector.serve.api import calibrations, campus_documents, cycle_routes, documents, pools, shares
+>>>>>>> origin/main
 from thinwatt_collector.serve.api.endpoints import Endpoints, Setting, allow, sent_as_json
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
 from thinwatt_collector.serve.api.export import Format
@@ -144,6 +148,7 @@ def create_api(setting: Setting) -> FastAPI:
         return await ends.export(request, replace(asked, boundary=boundary), view, format)
 
     _of_desktops(routes, ends)
+    cycle_routes.add(routes, setting, ends)
     app = FastAPI(title="thinwatt", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(routes)
     app.add_api_route("/openapi.json", lambda: sent_as_json(app.openapi()), include_in_schema=False)
