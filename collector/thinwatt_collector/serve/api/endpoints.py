@@ -17,13 +17,9 @@ from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
 from thinwatt_collector.models.devices import ModelOf, model_of
-<<<<<<< HEAD
-from thinwatt_collector.serve.api import answers, calendar, calibrations, events, paging, pools, prices, shares
-=======
 from thinwatt_collector.models.rules import DEFAULT as DEFAULT_RULE
 from thinwatt_collector.models.rules import Rule
-from thinwatt_collector.serve.api import answers, calendar, calibrations, paging, pools, prices, shares
->>>>>>> origin/main
+from thinwatt_collector.serve.api import answers, calendar, calibrations, events, paging, pools, prices, shares
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.campus import CampusView

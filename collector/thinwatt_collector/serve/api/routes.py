@@ -11,11 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from thinwatt_agent import __version__
-<<<<<<< HEAD
-from thinwatt_collector.serve.api import calibrations, campus_documents, documents, events, pools, shares
-=======
-from thinwatt_collector.serve.api import calibrations, campus_documents, cycle_routes, documents, pools, shares
->>>>>>> origin/main
+from thinwatt_collector.serve.api import calibrations, campus_documents, cycle_routes, documents, events, pools, shares
 from thinwatt_collector.serve.api.endpoints import Endpoints, Setting, allow, sent_as_json
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
 from thinwatt_collector.serve.api.export import Format
