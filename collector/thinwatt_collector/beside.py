@@ -129,6 +129,7 @@ def served(settings: Config) -> Iterator[Path]:
             settings.clocks,
             inventory=known,
             calibrations=models,
+            second_life=settings.second_life,
             assumed=assumed,
         )
         api = create_api(setting)

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from thinwatt_collector.book import in_both
 from thinwatt_collector.calibrated import Calibrations, Hardware, Learnt, Way, archive, words
 from thinwatt_collector.calibrated.learning import TOGETHER, Assumed, Found, Refusal, Sample, fewest, learn, news
 from thinwatt_collector.calibrated.words import LANGUAGES
@@ -234,7 +235,7 @@ class Calibrator:
         ]
         document = {"day": self._today(now), "refused": self.refused}
         write_atomic(self._folder / archive.REFUSED, json.dumps(document, ensure_ascii=False, indent=1).encode())
-        return ["\n".join(words.learnt(each, self._clock, language) for language in LANGUAGES) for each in fresh]
+        return [in_both(*(words.learnt(each, self._clock, language) for language in LANGUAGES)) for each in fresh]
 
     def _named(self, tried: Tried, found: Found, valid_from: int, now: int) -> Learnt:
         before = self.known.now(tried.hardware, tried.way)

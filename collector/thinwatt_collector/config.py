@@ -35,6 +35,8 @@ from thinwatt_collector.inventory.terms import Price
 from thinwatt_collector.ledger import address
 from thinwatt_collector.models.attribution import DEFAULT as DEFAULT_POLICY
 from thinwatt_collector.models.attribution import POLICIES, Policy
+from thinwatt_collector.models.rules import DEFAULT as DEFAULT_RULE
+from thinwatt_collector.models.rules import RULES, Rule
 
 __all__ = ["DEFAULT", "KEYS", "Config", "ConfigError", "check", "example", "load", "parse"]
 
@@ -71,6 +73,7 @@ class Config:
     policy: Policy
     machines: Path | None
     inventory: Path | None
+    second_life: Rule
     tariff: float | None
     tariff_date: date | None
     log_level: str
@@ -227,6 +230,8 @@ KEYS: Final = (
         preflight.machines),
     Key("inventory", "folder", "inventory", maybe(path), "", "what stands where; see thinwatt-collector inventory",
         preflight.inventory),
+    Key("inventory", "second_life", "second_life", choice(*RULES), DEFAULT_RULE,
+        "who bears the making of what has a second life: cutoff (the first), linear (all evenly) or 50_50"),
     Key("tariff", "eur_per_kwh", "tariff", maybe(_price), "", "price of electricity where no room or site has one"),
     Key("tariff", "date", "tariff_date", maybe(_day), "", "first day on which that was paid: 2026-02-01"),
     Key("log", "level", "log_level", choice(*LEVELS), "info", ", ".join(LEVELS)),

@@ -24,7 +24,7 @@ from thinwatt_collector.config import check, parse
 from thinwatt_collector.receive import Message
 from thinwatt_collector.run import Collector
 from thinwatt_collector.serve.api.energy import Z95
-from thinwatt_collector.serve.app import create_app
+from thinwatt_collector.serve.app import below, create_app
 from thinwatt_collector.serve.server import serve
 
 KWH = 3.6e6
@@ -64,6 +64,14 @@ def book(collector: Collector, begin: datetime, seconds: float, joules: float) -
     frames = (sender.hello({"class": "host"}), sender.frame(0, [(1, seconds, [joules, seconds])], at=seconds))
     assert collector._step.take([Message(b"\0r", "srv-1", data, time.time_ns()) for data in frames]) == []
     collector.commit()
+
+
+def asked(collector: Collector, path: str, *, owner: bool = True) -> httpx.Response:
+    web = serve(below(collector.own_api) if owner else create_app(collector, collector.api), None, "127.0.0.1:0")
+    try:
+        return httpx.get(f"http://127.0.0.1:{web.port}/api/v1/{path}")
+    finally:
+        web.close()
 
 
 def energy(collector: Collector, window: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -164,6 +172,13 @@ def test_newer_factors_restate_the_carbon_and_leave_the_energy_and_are_told_once
         collector.commit()
     with running(tmp_path, carbon) as collector:
         after, _ = energy(collector, window)
+        told = asked(collector, "events").json()["events"]
+        public = asked(collector, "events", owner=False).json()["events"]
+    assert [event["kind"] for event in told] == ["restated"]
+    assert told[0]["text"]["fr"].startswith("Carbone du 2025-06-01 02:00 au 2025-07-01 02:00 (Europe/Paris)")
+    assert "2,880 quarters of an hour, 1,000.000 kWh" in told[0]["text"]["en"]
+    assert "51.900 kgCO2e became 46.100 kgCO2e" in told[0]["text"]["en"]
+    assert [event["text"] for event in public] == [None]
     assert (before["kgco2e"], after["kgco2e"]) == (pytest.approx(51.9), pytest.approx(46.1))
     assert (before["fallback"], after["fallback"]) == (True, False)
     for unchanged in ("joules", "kwh", "covered_seconds"):
