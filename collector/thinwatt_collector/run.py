@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent import __version__
-from thinwatt_collector.book import Event
+from thinwatt_collector.book import Event, in_both
 from thinwatt_collector.calibrated import archive
 from thinwatt_collector.calibrating import Calibrator
 from thinwatt_collector.catalogue import CATALOGUE
@@ -61,6 +61,8 @@ SECOND: Final = 1_000_000_000
 BATCH: Final = 0.05
 """Pause after a small drain, so that frames are handled by the dozen [s]."""
 LONGEST_RETRY: Final = 30.0
+OUTAGE: Final = "nothing was booked for {seconds} s: {why}"
+OUTAGE_FR: Final = "rien n’a été comptabilisé pendant {seconds} s : {why}"
 NO_LABELS: Final = LabelSet([""])
 
 
@@ -77,9 +79,9 @@ class Collector:
         self._allow = AllowList(config.agents)
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
         self._intensity = Latest(config.record, config.factors.get(config.booked_source, {}))
-        assumed = DeviceTable.packaged().of
+        assumed = DeviceTable.packaged(config.machines).of
         known_models = archive.read(config.state / archive.NAME)
-        self._step = Step(self._ledger, assumed, self._intensity, config.policy, known_models)
+        self._step = Step(self._ledger, assumed, self._intensity, config.policy, known_models, config.device_power)
         self._restated = Restated(config.state / "factors.json", config.booked_source, ZoneInfo(config.clocks))
         self.inventory = Watched(config.inventory, config.clocks, config.price)
         self._books = LedgerBooks(self._ledger, self._step)
@@ -98,7 +100,9 @@ class Collector:
             cells=published,
             booked=then,
             stale_after=config.stale_after,
+            assumed=assumed,
             calibrations=self._calibrator,
+            second_life=config.second_life,
         )
         self.api = create_api(setting)
         self.own_api = create_api(replace(setting, access=Owner()))
@@ -214,14 +218,15 @@ class Collector:
         self._untold = True
 
     def _booked(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return what is booked, by the hour: its first slot, and its energy [J]; what is made up is left out."""
+        """Return slots and their energy [J]: that of each hour, evenly; what is made up is left out."""
         reader = self._books.reader()
         try:
             first, end = reader.first(), (int(time.time()) // 900 + 1) * 900
             if first is None:
                 return np.zeros(0, np.int64), np.zeros(0)
             rows = reader.energy(first, max(first, end), "hour", "UTC", (), {"simulated": ("false",)})
-            return rows.begin // 900, rows.joules
+            slots = np.repeat(rows.begin // 900, 4) + np.tile(np.arange(4), len(rows))
+            return slots, np.repeat(rows.joules / 4.0, 4)
         finally:
             reader.close()
 
@@ -254,7 +259,8 @@ class Collector:
             self._fail(error)
             return
         lasted = (time.time_ns() - self._trouble_since) / SECOND
-        self.note("ledger_outage", "ledger", f"nothing was booked for {lasted:.0f} s: {self._trouble}")
+        text = in_both(OUTAGE_FR, OUTAGE).format(seconds=round(lasted), why=self._trouble)
+        self.note("ledger_outage", "ledger", text)
         self.commit()
 
     def _publish(self) -> None:

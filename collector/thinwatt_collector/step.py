@@ -11,13 +11,15 @@ from collections.abc import Iterable
 
 from thinwatt_agent import wire
 from thinwatt_collector import decode
+from thinwatt_collector.accept import DEVICE_POWER
 from thinwatt_collector.book import Event
 from thinwatt_collector.booking import Booking, Intensity
 from thinwatt_collector.calibrated import Calibrations
 from thinwatt_collector.decode import Rejected
-from thinwatt_collector.fleet import Fleet, ModelOf
+from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.ledger import Ledger
 from thinwatt_collector.models.attribution import DEFAULT, Policy
+from thinwatt_collector.models.devices import ModelOf
 from thinwatt_collector.receive import Message
 from thinwatt_collector.tallies import Reply, Tallies, refusal
 
@@ -32,10 +34,11 @@ class Step:
         intensity: Intensity,
         policy: Policy = DEFAULT,
         calibrations: Calibrations | None = None,
+        device_power: float = DEVICE_POWER,
     ) -> None:
         self.ledger = ledger
         self._model_of = model_of
-        self._intensity, self._policy = intensity, policy
+        self._intensity, self._policy, self._device_power = intensity, policy, device_power
         self._hellos: dict[str, wire.Hello] = {}
         self._schemas: dict[bytes, wire.Schema] = {}
         self.fleet = Fleet(ledger.dimensions(), model_of, intensity.method, calibrations)
@@ -91,7 +94,8 @@ class Step:
         frames, self._frames = self._frames, []
         events, self._events = self._events, []
         self.uncommitted_bytes, self.oldest_uncommitted = 0, None
-        return Booking(self.fleet, self.ledger, self._intensity, self.tallies, now, self._policy).run(frames, events)
+        known = self.fleet, self.ledger, self._intensity, self.tallies
+        return Booking(*known, now, self._policy, self._device_power).run(frames, events)
 
     def rebuild(self) -> None:
         """Throw the fleet away and read it from the ledger again: after a commit that failed or may have happened.

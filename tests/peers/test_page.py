@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, Route, sync_playwright
 from hatch_build import UnreachableError, fetch
 from tests.collector.serve.api.conftest import SOURCES, Campus, Shelf, application, served
 from tests.peers.conftest import Peer
+from thinwatt_collector.book import in_both
 from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
 
 ARGUMENTS = [
@@ -47,6 +48,13 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     ledger = DuckDBLedger(folder / "ledger.duckdb")
     for number, name, basis in SOURCES:
         ledger._connection.execute("INSERT INTO source VALUES (?, ?, '', 'wall', ?)", [number, name, basis])
+    event = [
+        time.time_ns(),
+        "restated",
+        "carbon",
+        in_both("Carbone recalculé de −5,8 kg.\nLe détail.", "Restated.\nMore."),
+    ]
+    ledger._connection.execute("INSERT INTO event VALUES (?, ?, ?, ?)", event)
     campus = Campus(ledger)
     now = int(time.time())
     slots = range(now // 900 - 3 * 96, now // 900, 4)
@@ -388,6 +396,31 @@ def test_last_year_is_compared_with_what_the_ledger_has_of_it(
     assert "-20 % par rapport à la même partie du mois depuis le 1er novembre 2025" in month
     assert "-20 % par rapport aux mêmes jours de l’an dernier depuis le 1er octobre 2025" in year
     assert "ne remonte pas plus loin" in year
+    assert said == []
+    page.context.close()
+
+
+def test_why_earlier_figures_changed_is_told_in_the_language_of_the_page(
+    browser: Browser, client: httpx.Client, said: list[str]
+) -> None:
+    """With figures for the technical role; everybody sees that something did, and when."""
+    page = opened(browser, base_of(client), said, locale="fr-FR")
+    told = page.locator("#changes-section")
+    assert "Facteurs d’émission plus récents" in told.inner_text()
+    assert "−5,8 kg" not in told.inner_text()
+    public = client.get("/api/v1/events").json()
+    assert [event["text"] for event in public["events"]] == [None]
+    text = {"fr": "Carbone recalculé de −5,8 kg.\nLe détail.", "en": "Restated by −5.8 kg.\nMore."}
+    document = public | {"events": [event | {"text": text} for event in public["events"]]}
+    page.route("**/api/v1/events?*", lambda route: route.fulfill(json=document))
+    page.reload()
+    page.wait_for_selector("html[data-ready=fr]", timeout=60_000)
+    assert "−5,8 kg" in told.inner_text()
+    told.get_by_text("Le détail", exact=True).click()
+    assert "Le détail." in told.inner_text()
+    page.get_by_role("button", name="EN").click()
+    page.wait_for_selector("html[data-ready=en]", timeout=60_000)
+    assert "Restated by −5.8 kg." in told.inner_text()
     assert said == []
     page.context.close()
 

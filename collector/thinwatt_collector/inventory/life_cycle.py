@@ -159,10 +159,12 @@ class LifeCycle:
         """Return whether somebody else uses each life's machines when they have left."""
         return np.array([life.fate in REUSED for life in self.lives], np.bool_)
 
-    @property
-    def machines(self) -> Ratio:
-        """Return how many machines were ever in each of ``wheres`` [1]."""
-        found: Ratio = np.bincount(self.stays.where, self.count[self.stays.life], len(self.wheres)).astype(np.float64)
+    def machines(self, begin: float = -np.inf, end: float = np.inf) -> Ratio:
+        """Return how many machines were in service in each of ``wheres`` at some time of [begin, end) [1]."""
+        life, stays = self.stays.life, self.stays
+        there = (np.nan_to_num(self.bought, nan=-np.inf)[life] < end) & (self.out[life] > begin)
+        there &= (stays.begin < end) & (stays.end > begin)
+        found: Ratio = np.bincount(stays.where[there], self.count[life[there]], len(self.wheres)).astype(np.float64)
         return found
 
     def _stood(self, places: Places, zone: ZoneInfo) -> Stays:

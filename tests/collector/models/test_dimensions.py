@@ -98,7 +98,6 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...], Result, str]] = [
     (power.states, (q([[1.0, 2.0, 3.0, 4.0]], "h"), STATES), whole, "J"),
     (power.typical_energy, (SHARES, STATES, q(8760.0, "h")), whole, "J"),
     (power.psu_efficiency, (q(0.35, ""), *GOLD), whole, ""),
-    (power.psu_input, (q(140.0, "W"), q(400.0, "W"), *GOLD), whole, "W"),
     (power.wall_from_components, (q([152.0], "W"), q([83.0], "W"), q([0.94], "")), whole, "W"),
     (power.wall_from_components, (q([152.0], "J"), q([83.0], "J"), q([0.94], "")), whole, "J"),
     (carbon.grams, (q([5.0], "kWh"), q([0.0461], "kgCO2e/kWh")), whole, "g"),

@@ -60,6 +60,17 @@ class Census:
     heard: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something that the ledger tells of itself; ``at`` is UTC [ns]."""
+
+    at: int
+    kind: str
+    subject: str
+    french: str
+    english: str
+
+
 class Reader(Protocol):
     """One reader of the ledger; every method may raise :class:`UnreadableError`."""
 
@@ -68,6 +79,9 @@ class Reader(Protocol):
 
     def census(self) -> Census:
         """Return who is known."""
+
+    def events(self, before: int | None, limit: int) -> list[Happened]:
+        """Return what happened before a time [ns], newest first; None: until now."""
 
     def energy(
         self,

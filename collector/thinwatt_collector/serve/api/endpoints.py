@@ -16,7 +16,10 @@ from starlette.responses import Response
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
-from thinwatt_collector.serve.api import answers, calendar, calibrations, paging, pools, prices, shares
+from thinwatt_collector.models.devices import ModelOf, model_of
+from thinwatt_collector.models.rules import DEFAULT as DEFAULT_RULE
+from thinwatt_collector.models.rules import Rule
+from thinwatt_collector.serve.api import answers, calendar, calibrations, events, paging, pools, prices, shares
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.campus import CampusView
@@ -59,6 +62,8 @@ class Setting:
         booked: of the grid, as it was known on each day; None: nothing else was known then.
         stale_after: silence after which a device has departed [s].
         calibrations: what metered machines have taught of their hardware models.
+        second_life: the rule by which two lives share a making, if none is asked for.
+        assumed: power models before any calibration.
     """
 
     snapshot: Snapshot
@@ -72,6 +77,8 @@ class Setting:
     booked: Intensity | None = None
     stale_after: float = 600.0
     calibrations: calibrations.Knows = calibrations.NOBODY
+    second_life: Rule = DEFAULT_RULE
+    assumed: ModelOf = model_of
 
     @property
     def published(self) -> Published:
@@ -135,6 +142,13 @@ class Endpoints:
     def now(self) -> int:
         """Return UTC [s]."""
         return int(self._set.clock())
+
+    async def simulated(self) -> bool | None:
+        """Return whether devices of the inventory are made up by a demonstration; None: the ledger can't be read."""
+        try:
+            return await self._campus.simulated(self.now())
+        except ProblemError:
+            return None
 
     async def fleet(self, request: Request) -> Response:
         """Return what the fleet draws now, by class, and who is expected, connected and silent."""
@@ -238,6 +252,19 @@ class Endpoints:
         listed = [answers.agent(a) for a in found[:limit]]
         return sent_as_json({"agents": listed, "next": after and paging.cursor("agents", after)})
 
+    async def events(self, request: Request, limit: int, cursor: str | None) -> Response:
+        """Return a page of what happened."""
+        allow(request, "limit", "cursor")
+        last = paging.behind(cursor, "events", 1)
+        before = last[0] if last else None
+        if not (before is None or (isinstance(before, int) and 0 < before < 2**62)):
+            raise unfit("cursor", "it is no cursor", "take `next` of the page before as it stands")
+        found = await self._gate.ask(lambda reader: reader.events(before, limit + 1))
+        clock = calendar.clocks(self._set.zone)
+        after = paging.cursor("events", [found[limit - 1].at]) if len(found) > limit else None
+        told = events.shown(found[:limit], self.role(request), clock)
+        return sent_as_json({"zone": clock.key, "events": told, "next": after})
+
     async def calibrations(self, request: Request, device: str | None) -> Response:
         """Return what is known of hardware models."""
         allow(request, "device")
@@ -251,7 +278,8 @@ class Endpoints:
                 raise ProblemError(
                     404, f"device: the ledger knows no {device!r}", "device", "ask /energy?by=device for their names"
                 )
-        return sent_as_json(calibrations.document(self._set.calibrations, role, clock, found, self.now()))
+        knows, assumed = self._set.calibrations, self._set.assumed
+        return sent_as_json(calibrations.document(knows, assumed, role, clock, found, self.now()))
 
     async def export(self, request: Request, asked: Question, view: View, form: Format) -> Response:
         """Return energy, carbon and euros as a file."""

@@ -2,6 +2,7 @@
 
 import { advice } from "/page/advice.js";
 import { ApiError, ask, rows, setToken, token } from "/page/api.js";
+import { changes } from "/page/changes.js";
 import { stacked, week } from "/page/charts.js";
 import { untold } from "/page/estimate.js";
 import { certain, power, sum, tiles } from "/page/glance.js";
@@ -131,6 +132,7 @@ async function show() {
   const by = known.paths["/api/v1/energy"] ?? known.paths["/energy"];
   const placed = told && JSON.stringify(by).includes("building") && now > thisMonth.begin;
   await places(placed ? (begin, end, levels, where = {}) => span(begin, end, "month", levels, where) : null, mine, thisMonth.begin, now);
+  await changes(Object.keys(known.paths).some((path) => path.endsWith("/events")), zone);
   document.getElementById("foot").textContent = t("foot", { version: known.info.version });
   document.getElementById("updated").textContent = t("updated", { time: moment(new Date().toISOString(), { dateStyle: "long", timeStyle: "short" }, zone), zone });
 }
