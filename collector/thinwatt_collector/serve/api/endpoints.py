@@ -141,6 +141,16 @@ class Endpoints:
             int(self._set.clock()),
         )
 
+    @property
+    def gate(self) -> Gate:
+        """Return what lets questions through to the ledger."""
+        return self._gate
+
+    @property
+    def accounts(self) -> Accounts:
+        """Return what answers questions about energy."""
+        return self._accounts
+
     def now(self) -> int:
         """Return UTC [s]."""
         return int(self._set.clock())
