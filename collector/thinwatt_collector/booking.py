@@ -245,22 +245,23 @@ class Booking:
         self.rows += int(fresh.sum())
         self.frames["booked"] += len(batch)
         self._gap_before(placed, numbers, places, utc[:, 0])
-        start = 0
+        start, of_streams, filled = 0, placed.rows["device"][places], placed.rows["filled"][places]
         for group, sources in zip(placed.layout.groups, placed.sources, strict=True):
-            devices = placed.rows["device"][places][:, start : start + len(group.devices)]
-            start += len(group.devices)
+            mine = slice(start, start + len(group.devices))
+            devices, start = of_streams[:, mine], mine.stop
             for part in epochs.parts(utc, fleet.powers.calibrations.epochs):
                 rows, ours = part.rows, devices[part.frames]
                 models = fleet.powers.of(ours, part.epoch)
                 told, state = utc[part.frames][:, rows], columns[part.frames][:, :, rows]
-                counted = counting.count(group, told, state, models, self._policy)
+                counted = counting.count(group, told, state, models, self._policy, filled[part.frames, mine])
+                filled[part.frames, mine] = counted.filled
                 self._enter(counted, numbers[part.frames], ours, sources)
                 self._refresh(counted, ours, told[:, -1])
         self.moved.append((numbers, stream["pos"][numbers]))
         self.newest.append((numbers, utc[:, -1], batch.times[:, -1]))
         stream["pos"][numbers], stream["t_pos"][numbers] = batch.ticks[:, -1], batch.times[:, -1]
         stream["seen"][numbers] = self.now
-        placed.rows["state"][places] = columns[:, :, -1]
+        placed.rows["state"][places], placed.rows["filled"][places] = columns[:, :, -1], filled
 
     def _possible(
         self, batch: Batch, layout: Layout, columns: Floats, lasting: Floats, sound: NDArray[np.bool_]
