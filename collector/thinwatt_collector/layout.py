@@ -220,19 +220,22 @@ def _group(group: Group, start: int) -> GroupLayout:
 
 
 def _desktops(group: Group) -> DesktopColumns | None:
-    """Return the columns of the desktops of which all are told; None where there are none."""
+    """Return the columns of the desktops of which all are told; None where the device is no host of any.
+
+    One that tells the memory which it has for desktops is a host of some, also while there are none.
+    """
     counters = [(i, c) for i, c in enumerate(group.columns) if c.kind == "counter"]
     of: dict[str, dict[str, int]] = {}
     for i, c in counters:
         if c.consumer and not c.part and c.quantity in (*OF_DESKTOP, *OF_SESSION):
             of.setdefault(c.consumer, {}).setdefault(c.quantity, i)
     whole = {name: at for name, at in sorted(of.items()) if at.keys() >= set(OF_DESKTOP)}
-    if not whole:
+    capacity = next((i for i, c in counters if c.quantity == "memory_capacity" and not c.part and not c.consumer), None)
+    if not whole and capacity is None:
         return None
     pool_of = [name.rpartition("/")[0] for name in whole]
     pools = tuple(sorted(set(pool_of)))
     columns = {q: np.array([at[q] for at in whole.values()], np.intp) for q in OF_DESKTOP}
-    capacity = next((i for i, c in counters if c.quantity == "memory_capacity" and not c.part and not c.consumer), None)
     places = np.array([pools.index(pool) for pool in pool_of], np.intp)
     sessions = None
     if all(at.keys() >= set(OF_SESSION) for at in whole.values()):

@@ -170,6 +170,8 @@ class LedgerBooks:
         self._room.set()
         self._reading = 0
         self._count = threading.Lock()
+        self.trouble = ""
+        """Why the step can't write; "" while it can."""
         self._asked: queue.Queue[tuple[Callable[[], list[Agent]], Future[list[Agent]]]] = queue.Queue(QUESTIONS)
 
     def reader(self) -> LedgerReader:
@@ -179,7 +181,7 @@ class LedgerBooks:
         try:
             found = LedgerReader(self._ledger.reader(), self._left)
         except LedgerError as error:
-            raise UnreadableError(str(error)) from error
+            raise UnreadableError(self.trouble or str(error)) from error
         with self._count:
             self._reading += 1
         return found

@@ -3,7 +3,7 @@
     listen → (every ``commit_every``) commit → answer → publish
 
 While the ledger fails nothing is answered and nothing more is received: the agents' spools hold what they have, and
-/metrics goes on showing what was committed, with /readyz saying why it is not newer.
+/metrics goes on showing what was committed, with /readyz saying why it is not newer; power, after a while, no more.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ class Collector:
             assumed=assumed,
             calibrations=self._calibrator,
             second_life=config.second_life,
+            newest=lambda: (self._doors.at // SECOND, self._trouble),
         )
         self.api = create_api(setting)
         self.own_api = create_api(replace(setting, access=Owner()))
@@ -134,7 +135,7 @@ class Collector:
     def families(self, technical: bool = False) -> Sequence[Family]:
         """Return the families of the last committed snapshot, and how old what is not in it may be."""
         return [
-            *self._doors.families(technical),
+            *self._doors.families(technical, time.time_ns()),
             Family(CATALOGUE["thinwatt_oldest_unbooked_seconds"], NO_LABELS, self._unbooked()),
         ]
 
@@ -155,9 +156,8 @@ class Collector:
         said += [f"two machines are alive under the name {a}: a cloned key" for a in named]
         if len(named) < len(conflicts):
             said.append("two machines are alive under the name of one endpoint: a cloned key; the log names it")
-        nameless = sum(1 for d in self._step.fleet.devices if d.kind == "unknown")
-        if nameless:
-            said.append(f"{nameless} devices have no class, so no model estimates them: set class in [agent] there")
+        if any(d.kind == "unknown" for d in self._step.fleet.devices):
+            said.append("some devices have no class, so no model estimates them: set class in [agent] there")
         return not self._trouble, [*said, *self._doors.public.said, *self.inventory.now().said, *self._keeper.said]
 
     def _may_be_named(self, agent: str) -> bool:
@@ -240,6 +240,7 @@ class Collector:
         if not self._gauges.ledger_up:
             log.warning("the ledger takes transactions again")
         self._gauges.ledger_up, self._retry, self._trouble, self._trouble_since = True, 1.0, "", 0
+        self._books.trouble = ""
 
     def _fail(self, error: LedgerError) -> None:
         if self._gauges.ledger_up:
@@ -247,7 +248,7 @@ class Collector:
         self._gauges.failed_commits += 1
         self._trouble_since = self._trouble_since or time.time_ns()
         self._gauges.ledger_up = False
-        self._trouble = str(error)
+        self._trouble = self._books.trouble = str(error)
         self._next_try = time.monotonic() + self._retry
         self._retry = min(2 * self._retry, LONGEST_RETRY)
 

@@ -264,6 +264,25 @@ def test_before_the_first_agent_it_opens_with_the_inventorys_estimate(
     page.context.close()
 
 
+@pytest.mark.parametrize("language, words", [("fr-FR", "ne peut rien comptabiliser"), ("en-GB", "can book nothing")])
+def test_a_ledger_that_fails_is_told_at_once_with_its_cause(
+    browser: Browser, client: httpx.Client, said: list[str], language: str, words: str
+) -> None:
+    page = browser.new_context(locale=language).new_page()
+    fleet = client.get("/api/v1/fleet").json() | {"trouble": "Read-only file system", "at": "2026-11-26T09:11:00+01:00"}
+    page.route("**/api/v1/fleet", lambda route: route.fulfill(json=fleet))
+    later = {"status": 503, "headers": {"retry-after": "1"}, "json": {"detail": "no", "remedy": "later"}}
+    page.route(re.compile("/api/v1/energy"), lambda route: route.fulfill(**later))
+    page.goto(base_of(client))
+    page.wait_for_selector("#trouble:not([hidden])")
+    told = page.locator("#trouble").inner_text()
+    assert words in told
+    assert "Read-only file system" in told
+    page.wait_for_timeout(4_500)
+    assert page.locator("#trouble").inner_text() == told, "what is asked in vain says no less"
+    page.context.close()
+
+
 def test_without_agent_and_inventory_it_says_what_to_do(
     browser: Browser, client: httpx.Client, said: list[str]
 ) -> None:

@@ -219,6 +219,29 @@ class Bearing:
         }
 
 
+def of_lives(cycle: LifeCycle, begin: date, end: date, rule: Rule) -> tuple[Grams, Grams]:
+    """Return what each life bears of its making in a period, and its standard deviation, shape (l,) each [g].
+
+    Args:
+        cycle: the lives of all devices.
+        begin: first day.
+        end: first day no more of the period.
+        rule: of a second life.
+    """
+    charges = cycle.charges
+    first, last = (np.full(len(charges.who), day.toordinal() * DAY) for day in (begin, end))
+    parts = np.array([*second_life.weights(rule), 1.0])[charges.part]
+    mass = second_life.bears(charges.spread, first, last) * parts
+    lives = len(cycle.lives)
+    # Both parts of one making are wrong together; a reconditioning is by itself.
+    again = charges.part == AGAIN
+    making = np.bincount(charges.who, np.where(again, 0.0, mass * charges.doubt), lives)
+    later = np.bincount(charges.who, np.where(again, mass * charges.doubt, 0.0), lives)
+    total: Grams = np.bincount(charges.who, mass, lives).astype(np.float64)
+    doubt: Grams = np.hypot(making, later).astype(np.float64)
+    return total, doubt
+
+
 def _chosen(spread: Spread, at: Ints) -> Spread:
     return Spread(*(getattr(spread, name)[at] for name in Spread.__slots__))
 

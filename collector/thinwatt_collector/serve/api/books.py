@@ -186,7 +186,8 @@ class Gate:
         except TooFineError as error:
             raise unfit("grain", str(error), "take a coarser grain or a later window") from error
         except UnreadableError as error:
-            raise _later(f"the ledger can't be read now: {error}", 10) from error
+            remedy = "ask again later; /readyz and the collector's log say what to mend"
+            raise _later(f"the ledger can't be read now: {error}", 10, remedy) from error
         except BaseException:
             call.stop()
             raise

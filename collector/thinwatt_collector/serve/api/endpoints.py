@@ -64,6 +64,7 @@ class Setting:
         calibrations: what metered machines have taught of their hardware models.
         second_life: the rule by which two lives share a making, if none is asked for.
         assumed: power models before any calibration.
+        newest: when the snapshot was made, UTC [s], and why it is not newer.
     """
 
     snapshot: Snapshot
@@ -79,6 +80,7 @@ class Setting:
     calibrations: calibrations.Knows = calibrations.NOBODY
     second_life: Rule = DEFAULT_RULE
     assumed: ModelOf = model_of
+    newest: Callable[[], tuple[int | None, str]] = lambda: (None, "")
 
     @property
     def published(self) -> Published:
@@ -139,6 +141,16 @@ class Endpoints:
             int(self._set.clock()),
         )
 
+    @property
+    def gate(self) -> Gate:
+        """Return what lets questions through to the ledger."""
+        return self._gate
+
+    @property
+    def accounts(self) -> Accounts:
+        """Return what answers questions about energy."""
+        return self._accounts
+
     def now(self) -> int:
         """Return UTC [s]."""
         return int(self._set.clock())
@@ -154,7 +166,10 @@ class Endpoints:
         """Return what the fleet draws now, by class, and who is expected, connected and silent."""
         allow(request)
         shown = answers.fleet(of_classes(self._set.snapshot.families(sees_all(self.role(request)))))
-        return sent_as_json(await self._campus.fleet(shown, self.role(request), self.now(), self._set.stale_after))
+        found = await self._campus.fleet(shown, self.role(request), self.now(), self._set.stale_after)
+        at, trouble = self._set.newest()
+        when = None if at is None else calendar.text(at, calendar.clocks(self._set.zone))
+        return sent_as_json(found | {"at": when, "trouble": trouble or None})
 
     async def estimate(self, request: Request) -> Response:
         """Return a year of the inventory's fleet."""

@@ -123,9 +123,10 @@ def five(cycle: LifeCycle) -> list[Where | None]:
     for where, name in zip(cycle.wheres, named, strict=True):
         owners.setdefault(name or (), set()).add(where.establishment)
     found: list[Where | None] = []
-    for name in named:
+    for where, name in zip(cycle.wheres, named, strict=True):
         whose = owners[name or ()]
-        found.append(Where(next(iter(whose)) if len(whose) == 1 else OTHER, *name) if name else None)
+        merged = Where(next(iter(whose)) if len(whose) == 1 else OTHER, *name) if name else None
+        found.append(where if where.kind in NOBODYS else merged)
     return found
 
 

@@ -103,8 +103,18 @@ async function charts(span, now) {
   week(mine((await span(new Date(hour(end) - 28 * DAY), hour(end), "hour", "")).rows));
 }
 
+// Why nothing new is booked, at once: the questions below wait for a while before they give up.
+function trouble(text) {
+  const place = document.getElementById("trouble");
+  place.textContent = text;
+  place.hidden = !text;
+}
+
 async function show() {
   const fleet = await ask("fleet");
+  const since = fleet.at && moment(fleet.at, { dateStyle: "short", timeStyle: "short" });
+  const failing = fleet.trouble ? t("trouble.ledger", { text: fleet.trouble, time: since }) : "";
+  trouble(failing);
   const first = await ask("energy", { by: "" });
   zone = first.zone;
   // What machines draw, and what their rooms need for them (PUE): as the year's estimate has it.
@@ -137,22 +147,25 @@ async function show() {
   document.getElementById("updated").textContent = t("updated", { time: moment(new Date().toISOString(), { dateStyle: "long", timeStyle: "short" }, zone), zone });
 }
 
+// A problem that a person can mend is told; that the ledger fails, and why, stands there already.
+function refused(error) {
+  if (error instanceof ApiError && error.status === 401) return trouble(t("trouble.token"));
+  const told = error instanceof ApiError && error.status === 503 && !document.getElementById("trouble").hidden;
+  if (!told) trouble(t("trouble", { text: `${error.message} ${error.remedy ?? ""}` }));
+}
+
 async function refresh() {
   if (running) {
     again = true;
     return;
   }
   running = true;
-  const trouble = document.getElementById("trouble");
   try {
     await show();
-    trouble.hidden = true;
     document.documentElement.dataset.ready = current();
     document.documentElement.dataset.shows = simulated;
   } catch (error) {
-    const refused = error instanceof ApiError && error.status === 401;
-    trouble.textContent = refused ? t("trouble.token") : t("trouble", { text: `${error.message} ${error.remedy ?? ""}` });
-    trouble.hidden = false;
+    refused(error);
   } finally {
     running = false;
     if (again) {
