@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
@@ -48,13 +48,16 @@ class Seats:
         return self.pools.get(pool, 0.0) if kind == "host" else float(room in self.rooms)
 
 
-def seats(inventory: Inventory, window: Window, where: Mapping[str, Sequence[str]]) -> Seats:
+def seats(
+    inventory: Inventory, window: Window, where: Mapping[str, Sequence[str]], rooms_of: Collection[str] | None = None
+) -> Seats:
     """Return the seats of an inventory in some places.
 
     Args:
         inventory: what stands where.
         window: for which their hours count.
         where: level of places → names of which one must be met.
+        rooms_of: the only rooms whose seats count; None: all.
     """
     rooms: set[str] = set()
     ours: dict[str, float] = {}
@@ -69,8 +72,9 @@ def seats(inventory: Inventory, window: Window, where: Mapping[str, Sequence[str
         lasted = some * (end - begin) / HOUR
         pool = record.text("pool")
         every[pool] = every.get(pool, 0.0) + lasted
-        if _inside(inventory, until, record.text("room"), where):
-            rooms.add(record.text("room"))
+        room = record.text("room")
+        if (rooms_of is None or room in rooms_of) and _inside(inventory, until, room, where):
+            rooms.add(room)
             ours[pool] = ours.get(pool, 0.0) + lasted
             hours += lasted
             count += some if until == last else 0
