@@ -7,6 +7,7 @@ the transaction fails the caller throws the fleet's streams away and reads them 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import product
 from typing import Final, Protocol
 
@@ -231,7 +232,7 @@ class Booking:
             self._refuse(batch, np.flatnonzero(~sound), "bad_value", "a counter falls or is no number, or time jumps")
         lasting = accept.lasting(times, stream["base"][numbers])
         sound = sound & self._possible(batch, placed.layout, columns, lasting, sound)
-        sound = sound & self._claimed(batch, (utc[:, -1] - utc[:, 0]) / SECOND, stream["pos"][numbers] == 0, sound)
+        sound = sound & self._claimed(batch, numbers, utc, sound)
         now = sound & (self.wide_work + np.cumsum(np.where(sound, work, 0)) <= WIDE_WORK)
         if not now.all():
             self.frames["postponed"] += int((sound & ~now).sum())
@@ -274,14 +275,14 @@ class Booking:
             self._refuse(batch, np.array([i]), "too_much", told)
         return fits
 
-    def _claimed(
-        self, batch: Batch, lasted: Floats, begins: NDArray[np.bool_], sound: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
+    def _claimed(self, batch: Batch, numbers: Ints, utc: Ints, sound: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return which of the sound frames are of time that their agents may still tell of; the others come again."""
-        seconds = (lasted + np.where(begins, accept.BEFORE, 0.0)).tolist()
+        seconds = (utc[:, -1] - utc[:, 0]) / SECOND
+        for i, gap in self._gaps(numbers, utc[:, 0]):
+            seconds[i] += accept.BEFORE + gap
         may = self.fleet.allowances.time
-        told = [ok and may(m.agent, s, self.now) for m, s, ok in zip(batch.messages, seconds, sound, strict=True)]
-        within = np.array(told, np.bool_)
+        frames = zip(batch.messages, seconds.tolist(), sound.tolist(), strict=True)
+        within = np.array([ok and may(m.agent, s, self.now) for m, s, ok in frames], np.bool_)
         self.frames["postponed"] += int((sound & ~within).sum())
         return within
 
@@ -300,8 +301,8 @@ class Booking:
         for i in which.tolist():
             self.replies.append(refusal(Rejected(batch.messages[i], batch.streams[i], error), self._tallies))
 
-    def _gap_before(self, placed: Placed, numbers: Ints, places: Ints, begins: Ints) -> None:
-        """Book the time between an agent's last row and the first row of its new stream as a gap."""
+    def _gaps(self, numbers: Ints, begins: Ints) -> Iterator[tuple[int, float]]:
+        """Yield which streams begin, by their place, and the time without a row before each [s]."""
         stream = self.fleet.stream
         begun = np.flatnonzero(stream["pos"][numbers] == 0).tolist()
         if begun:
@@ -309,10 +310,14 @@ class Booking:
         for i in begun:
             number = int(numbers[i])
             agent, _, boot = self.fleet.stream_rows[number]
-            gap = self.fleet.past.gap(agent, boot, int(stream["base"][number]), int(begins[i]))
+            yield i, self.fleet.past.gap(agent, boot, int(stream["base"][number]), int(begins[i]))
+
+    def _gap_before(self, placed: Placed, numbers: Ints, places: Ints, begins: Ints) -> None:
+        """Book the time between an agent's last row and the first row of its new stream as a gap."""
+        for i, gap in self._gaps(numbers, begins):
             if gap > 0:
                 devices = placed.rows["device"][places[i]]
-                owner = np.full(len(devices), number, np.int64)
+                owner = np.full(len(devices), numbers[i], np.int64)
                 self._total(Family.DEVICE_GAP, owner, devices, 0, np.full(len(devices), gap))
                 self._total(Family.GAP, owner, self.fleet.device["group"][devices], 0, np.full(len(devices), gap))
 

@@ -45,7 +45,12 @@ class Score(BaseModel):
 class SeatScore(Score):
     """For an hour of a seat: endpoints in rooms with seats, and the hosts of the seats' pools."""
 
-    seats: int | None = Field(description="when the window ends [1]; null where the inventory tells none", ge=0)
+    seats: int | None = Field(
+        description="that it is of, when the window ends: in rooms where 95 % of the endpoints have their energy in "
+        "the ledger [1]; null where the inventory tells none",
+        ge=0,
+    )
+    seats_all: int | None = Field(description="of these places [1]", ge=0)
 
 
 class PoolScore(Score):
@@ -110,8 +115,10 @@ class Indicators(BaseModel):
     energy: Energy
     use: Mass
     making: Mass = Field(description="amortised: what the window bears of making the inventory's devices")
-    total: Mass | None = Field(description="use and making; null where energy is of a part of the devices only")
-    incomplete: Caution | None = Field(description="why there is no total; null where there is one")
+    total: Mass | None = Field(
+        description="use and amortised making of the `agents` devices whose energy is in the ledger; null without any"
+    )
+    incomplete: Caution | None = Field(description="how many devices it is not of; null where it is of all")
     carbon: Carbon
     sci: Sci
     annex: list[Criterion] = Field(description="other criteria of the electricity; empty for a zone without factors")

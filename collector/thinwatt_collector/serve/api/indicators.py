@@ -5,8 +5,8 @@ are those of the endpoints in the rooms of seats, and of the hosts of the seats'
 hours. Or R is an *hour with somebody at a desktop* of a pool: E is the pool's part of its hosts' energy, M their making
 in the part of the idle energy that was reserved for it. Of endpoints, everybody's is made of published cells only.
 
-A figure that would be of half a fleet is none: energy is of devices with an agent, making and seats of all of them. It
-is told why.
+No figure is of half a fleet: the total is of the devices whose energy the ledger has, that of seats of the rooms where
+all endpoints have it, and both say how many those are. Where there is none, it is told why.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from thinwatt_collector.serve.api.making import Known
 from thinwatt_collector.serve.api.privacy import Role, sees_all
 from thinwatt_collector.serve.api.question import Question
 from thinwatt_collector.serve.api.rows import Floats
-from thinwatt_collector.units import scale
+from thinwatt_collector.units import Ratio, scale
 
 KWH: Final = scale("kWh", "J")
 FILTERS: Final = ("establishment", "site", "building", "room")
@@ -60,30 +60,31 @@ class Indicators:
         window = asked.window.since(reader.first())
         if window is None or inventory is None:
             window = replace(asked.window, begin=asked.window.end)
-        there = self._there(reader, known, asked)
+        has = self._has_energy(reader, known)
+        devices, agents = self._counts(known, asked, has)
         found = self._energy(reader, asked, window) if window.begin < window.end else None
         energy, use = drawn(found, self._of_place(found, asked)) if found else (NOTHING, NOTHING)
         making = self._making(known, asked, window)
-        whole = bool(found) and there["agents"] >= ENOUGH * there["devices"]
-        total = use.plus(making) if whole else None
+        total = use.plus(self._making(known, asked, window, of=has)) if energy.value else None
         raw = {
             "begin": window.begin.isoformat(),
             "end": window.end.isoformat(),
             "rule": asked.rule,
             "boundary": "room",
             "simulated": asked.simulated,
-            **there,
+            "devices": devices,
+            "agents": agents,
             "energy": energy.told("kwh", KWH),
             "use": use.told("kgco2e", KG),
             "making": making.told("kgco2e", KG),
             "total": total.told("kgco2e", KG) if total else None,
-            "incomplete": None if whole else said("indicators.incomplete", **there),
+            "incomplete": said("indicators.incomplete", devices=devices, agents=agents) if agents < devices else None,
             "carbon": answers.carbon(self._accounts.intensity, found.factors if found else ()),
         }
         return {
             **raw,
             "sci": {
-                "seat_hour": self._seat_hour(reader, known, asked, found, window),
+                "seat_hour": self._seat_hour(known, asked, found, window, has),
                 "active_hour": sci.active_hour(self._accounts, reader, known, asked, window),
                 "session": sci.none_since("sci.no-sessions"),
             },
@@ -98,19 +99,20 @@ class Indicators:
     def _shown(self, known: Known, role: Role) -> list[Any]:
         return list(known.cycle.wheres if sees_all(role) else known.everybody)
 
-    def _there(self, reader: Reader, known: Known, asked: Asked) -> dict[str, int]:
-        inside = [bool(w) and _meets(w, asked.where) for w in self._shown(known, asked.role)]
-        devices, agents = self._with_agent(reader, known, asked, inside)
-        return {"devices": devices, "agents": agents}
-
-    def _with_agent(self, reader: Reader, known: Known, asked: Asked, inside: Sequence[bool]) -> tuple[int, int]:
-        """Return how many machines of some places are in service when the window ends, and how many have energy."""
-        last = asked.window.end.toordinal() * DAY
+    def _has_energy(self, reader: Reader, known: Known) -> Ratio:
+        """Return of each life whether the ledger knows its device, shape (l,)."""
         names = {device.name for device in reader.census().devices}
-        has = np.array([float(ledger_name(life.line) in names) for life in known.cycle.lives])
-        chosen = np.array(inside, np.float64)
-        every = known.cycle.machines(last - 1.0, last)
-        return round(float(every @ chosen)), round(float(known.cycle.machines(last - 1.0, last, has) @ chosen))
+        return np.array([float(ledger_name(life.line) in names) for life in known.cycle.lives], np.float64)
+
+    def _counts(self, known: Known, asked: Asked, has: Ratio) -> tuple[int, int]:
+        """Return how many machines of the places are in service when the window ends, and how many have energy."""
+        inside = np.array([float(bool(w) and _meets(w, asked.where)) for w in self._shown(known, asked.role)])
+        every, some = self._machines(known, asked, has)
+        return round(float(every @ inside)), round(float(some @ inside))
+
+    def _machines(self, known: Known, asked: Asked, has: Ratio) -> tuple[Ratio, Ratio]:
+        last = asked.window.end.toordinal() * DAY
+        return known.cycle.machines(last - 1.0, last), known.cycle.machines(last - 1.0, last, has)
 
     def _energy(self, reader: Reader, asked: Asked, window: Window) -> Energy:
         begin, end = window.utc
@@ -125,43 +127,60 @@ class Indicators:
             weight *= np.isin(dims[level].astype(str), list(names))
         return weight
 
-    def _making(self, known: Known, asked: Asked, window: Window, weight: Floats | None = None) -> Figure:
-        """Return the amortised making of some places, each in its part; those that are asked for if none are given."""
+    def _making(
+        self, known: Known, asked: Asked, window: Window, weight: Floats | None = None, of: Ratio | None = None
+    ) -> Figure:
+        """Return the amortised making of some places, each in its part; those that are asked for if none are given.
+
+        ``of`` is the part of each life that counts.
+        """
         shown = self._shown(known, asked.role)
         part = [float(bool(w) and _meets(w, asked.where)) for w in shown] if weight is None else weight.tolist()
         parts = sorted({p for p in part if p})
         labels = [(f"{parts.index(p):06}",) if p else None for p in part]
-        found = Bearing(known.cycle, labels).rows((window.begin, window.end))
+        found = Bearing(known.cycle, labels, of).rows((window.begin, window.end))
         value = deviation = 0.0
         for row in found:
-            of, size = row.masses[asked.rule]["amortised"], parts[int(row.label[0])]
-            value += size * of.expected
-            deviation += size * (of.high - of.low) / (2.0 * Z95)  # one model may be in several: not independent
+            mass, size = row.masses[asked.rule]["amortised"], parts[int(row.label[0])]
+            value += size * mass.expected
+            deviation += size * (mass.high - mass.low) / (2.0 * Z95)  # one model may be in several: not independent
         return Figure(value, deviation)
 
     # For each of what was served
 
     def _seat_hour(
-        self, reader: Reader, known: Known, asked: Asked, found: Energy | None, window: Window
+        self, known: Known, asked: Asked, found: Energy | None, window: Window, has: Ratio
     ) -> dict[str, Any]:
+        """Return the score of an hour of a seat: of seats in rooms whose endpoints have energy, and their hosts."""
         inventory = known.standing.inventory
         if inventory is None or found is None:
-            return sci.none_since("sci.no-energy") | {"seats": None}
-        of = sci.seats(inventory, window, asked.where)
-        if of.hours <= 0:
-            return sci.none_since("sci.no-seats") | {"seats": None}
-        shown = self._shown(known, asked.role)
-        part = np.array([of.part(w.kind, w.room, w.pool) if w else 0.0 for w in shown])
-        devices, agents = self._with_agent(reader, known, asked, [bool(p) for p in part.tolist()])
-        if not devices or agents < ENOUGH * devices:
-            return sci.none_since("sci.incomplete", devices=devices, agents=agents) | {"seats": of.count}
+            return sci.none_since("sci.no-energy") | {"seats": None, "seats_all": None}
+        every = sci.seats(inventory, window, asked.where)
+        if every.hours <= 0:
+            return sci.none_since("sci.no-seats") | {"seats": None, "seats_all": None}
+        of = sci.seats(inventory, window, asked.where, self._rooms(known, asked, has))
+        told = {"seats": of.count, "seats_all": every.count}
+        part = np.array([of.part(w.kind, w.room, w.pool) if w else 0.0 for w in self._shown(known, asked.role)])
+        all_of_them, some = (round(float(n @ (part > 0))) for n in self._machines(known, asked, has))
+        if of.hours <= 0 or some < ENOUGH * all_of_them:
+            return sci.none_since("sci.incomplete") | told
         dims = found.rows.dims
-        told = zip(*(dims[name].tolist() for name in ("class", "room", "pool")), strict=True)
-        energy, use = drawn(found, np.array([of.part(*one) for one in told]))
+        served = zip(*(dims[name].tolist() for name in ("class", "room", "pool")), strict=True)
+        energy, use = drawn(found, np.array([of.part(*one) for one in served]))
         if not energy.value:
-            return sci.none_since("sci.no-energy") | {"seats": of.count}
+            return sci.none_since("sci.no-energy") | told
         making = self._making(known, asked, window, part)
-        return sci.scored(sci.score(energy, use, making, of.hours), use, making, of.hours) | {"seats": of.count}
+        return sci.scored(sci.score(energy, use, making, of.hours), use, making, of.hours) | told
+
+    def _rooms(self, known: Known, asked: Asked, has: Ratio) -> set[str]:
+        """Return the rooms whose endpoints have their energy in the ledger, all or nearly."""
+        every: dict[str, list[float]] = {}
+        for where, n, some in zip(self._shown(known, asked.role), *self._machines(known, asked, has), strict=True):
+            if where and where.kind != "host":
+                told = every.setdefault(where.room, [0.0, 0.0])
+                told[0] += n
+                told[1] += some
+        return {room for room, (n, some) in every.items() if n and some >= ENOUGH * n}
 
     # Other criteria
 

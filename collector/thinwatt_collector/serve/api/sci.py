@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Final
@@ -33,28 +33,33 @@ class Seats:
 
     Attributes:
         rooms: that they are in.
-        pools: part of all hours of a pool's seats that is theirs [1].
+        pools: part of all hours of a pool's seats that is theirs, of each pool that has seats [1].
+        hosts: part of all hours of seats with a pool that is theirs [1]: it is that of hosts of no such pool.
         count: at the end of the window [1].
         hours: in the window, added up over seats [h].
     """
 
     rooms: frozenset[str]
     pools: Mapping[str, float]
+    hosts: float
     count: int
     hours: float
 
     def part(self, kind: str, room: str, pool: str) -> float:
-        """Return which part of a device serves these seats [1]."""
-        return self.pools.get(pool, 0.0) if kind == "host" else float(room in self.rooms)
+        """Return which part of a device serves these seats [1]: each host is shared over seats with a pool."""
+        return self.pools.get(pool, self.hosts) if kind == "host" else float(room in self.rooms)
 
 
-def seats(inventory: Inventory, window: Window, where: Mapping[str, Sequence[str]]) -> Seats:
+def seats(
+    inventory: Inventory, window: Window, where: Mapping[str, Sequence[str]], rooms_of: Collection[str] | None = None
+) -> Seats:
     """Return the seats of an inventory in some places.
 
     Args:
         inventory: what stands where.
         window: for which their hours count.
         where: level of places → names of which one must be met.
+        rooms_of: the only rooms whose seats count; None: all.
     """
     rooms: set[str] = set()
     ours: dict[str, float] = {}
@@ -69,12 +74,16 @@ def seats(inventory: Inventory, window: Window, where: Mapping[str, Sequence[str
         lasted = some * (end - begin) / HOUR
         pool = record.text("pool")
         every[pool] = every.get(pool, 0.0) + lasted
-        if _inside(inventory, until, record.text("room"), where):
-            rooms.add(record.text("room"))
+        room = record.text("room")
+        if (rooms_of is None or room in rooms_of) and _inside(inventory, until, room, where):
+            rooms.add(room)
             ours[pool] = ours.get(pool, 0.0) + lasted
             hours += lasted
             count += some if until == last else 0
-    return Seats(frozenset(rooms), {p: of / every[p] for p, of in ours.items() if p}, count, hours)
+    served = {pool: (ours.get(pool, 0.0), of) for pool, of in every.items() if pool}
+    mine, whole = (sum(of[n] for of in served.values()) for n in (0, 1))
+    parts = {pool: a / b for pool, (a, b) in served.items()}
+    return Seats(frozenset(rooms), parts, mine / whole if whole else 0.0, count, hours)
 
 
 def _inside(inventory: Inventory, day: date, room: str, where: Mapping[str, Sequence[str]]) -> bool:

@@ -74,10 +74,12 @@ function months(until) {
 }
 
 // Without anything told the charts would be empty: a sentence stands for them, and what to measure next is above it.
-function arranged(told, estimate) {
-  document.getElementById("start").hidden = told || Boolean(estimate);
+// What is of fewer than five endpoints nobody sees without a token: then it says so, and how to get one.
+function arranged(told, estimate, few) {
+  document.getElementById("start").hidden = told || few || Boolean(estimate);
+  document.getElementById("few").hidden = !few;
   document.getElementById("now").hidden = !told && !estimate;
-  document.getElementById("later").hidden = told || !estimate;
+  document.getElementById("later").hidden = told || few || !estimate;
   for (const id of ["day", "year", "week", "health"]) document.getElementById(`${id}-section`).hidden = !told;
   document.getElementById("kind-estimate").hidden = told || !estimate;
   const before = told ? "health-section" : "later";
@@ -125,11 +127,11 @@ async function show() {
   kind(fleet, month);
   // What this collector's API has: an older one knows no places and no estimate.
   const known = await ask("openapi.json");
-  const hasInventory = Object.keys(known.paths).some((path) => path.endsWith("/me")) && (await ask("me")).inventory;
-  const found = hasInventory ? await ask("estimate") : null;
+  const me = Object.keys(known.paths).some((path) => path.endsWith("/me")) ? await ask("me") : {};
+  const found = me.inventory ? await ask("estimate") : null;
   const estimate = found && String(Boolean(found.simulated)) === simulated ? found : null;
   const told = mine(fleet.classes).some((row) => row.devices || row.share) || mine(month.rows).length > 0;
-  arranged(told, estimate);
+  arranged(told, estimate, !told && Boolean(fleet.since) && me.role === "public");
   const days = await span(new Date(thisYear.begin - 31 * DAY), hour(settled(now)), "day", "class");
   power(fleet, mine, estimate);
   certain(month, mine, estimate, untold(estimate, mine(days.rows), thisMonth.begin, now));
