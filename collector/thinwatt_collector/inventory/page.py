@@ -103,11 +103,11 @@ def page(fleet: Fleet, words: Words = ENGLISH) -> str:
     lines = [words("estimate.title", day=found.day, basis=basis), "", _range("energy", "kWh", found.energy, KWH, words)]
     if found.tariffs:
         part = "" if found.priced > 0.9995 else words("estimate.priced", part=percent(found.priced, words))
-        prices = "; ".join(found.tariffs).replace("(from ", f"({words('from')} ")
+        prices = "; ".join(_tariff(text, words) for text in found.tariffs)
         lines.append(f"{_range('price', 'EUR', found.price, 1.0, words)}   {prices}{part}")
     else:
         lines.append(words("estimate.unpriced"))
-    lines.append(f"{_range('carbon', 'kgCO2e', found.carbon, 1000.0, words)}   {found.factor}")
+    lines.append(f"{_range('carbon', 'kgCO2e', found.carbon, 1000.0, words)}   {_factor(found.factor, words)}")
     lines += [words("estimate.note"), "", words("estimate.heads")]
     for g in classes(fleet):
         agents = words("estimate.connected", n=g.with_agent)
@@ -120,6 +120,17 @@ def page(fleet: Fleet, words: Words = ENGLISH) -> str:
     if found.unknown:
         lines += ["", words("estimate.unknown", devices=words.counted("devices", found.unknown))]
     return "\n".join(lines)
+
+
+def _tariff(text: str, words: Words) -> str:
+    price, rest = text.split(" ", 1)
+    decimals = len(price.partition(".")[2])
+    rest = rest.replace("(from ", f"({words('from')} ").replace("(undated)", f"({words('undated')})")
+    return f"{words.number(float(price), decimals)} {rest}"
+
+
+def _factor(text: str, words: Words) -> str:
+    return text.replace(", as fallback", f", {words('as-fallback')}").replace(", smoothed ", f", {words('smoothed')} ")
 
 
 def percent(part: float, words: Words) -> str:
