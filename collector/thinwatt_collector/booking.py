@@ -21,7 +21,7 @@ from thinwatt_collector.decode import Batch, Rejected
 from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.labels import Family, key
 from thinwatt_collector.layout import GroupLayout, SourceKey
-from thinwatt_collector.ledger import Ledger, LedgerError
+from thinwatt_collector.ledger import BehindError, Ledger
 from thinwatt_collector.models.attribution import DEFAULT, Policy
 from thinwatt_collector.placed import Placed
 from thinwatt_collector.receive import Message
@@ -72,8 +72,8 @@ class Booking:
         self.replies: list[Reply] = []
         self.frames: Counter[str] = Counter()
         self.newcomers: Counter[str] = Counter()
-        self.wide_work = 0
-        self.rows = 0
+        self.wide_work = self.rows = 0
+        self.elsewhere = False
         self.refreshed: list[tuple[Ints, Ints, Floats, Ints]] = []
 
     def run(self, frames: list[Message], events: list[Event]) -> list[Reply]:
@@ -130,7 +130,7 @@ class Booking:
             return
         rows = self.ledger.streams(missing)
         if not self.fleet.schemas.keys() >= {row.schema for row in rows}:
-            raise LedgerError("another collector has written schemas to the ledger that are not known here")
+            raise BehindError("another collector has written schemas that are not known here")
         for row in rows:
             self.fleet.add_stream(row, saved=True)
         past = self.fleet.past
@@ -434,12 +434,13 @@ class Booking:
         if len(moved) < len(transaction.moves.index):
             tallies.frames["elsewhere"] += len(transaction.moves.index) - len(moved)
             fleet.forget_streams()
+            self.elsewhere = True
 
     def _answers(self) -> list[Reply]:
         """Answer every stream that was heard with its position in the ledger."""
         fleet = self.fleet
-        if not fleet.stream.size:
-            return []  # some position was moved by another collector: all are read again first
+        if self.elsewhere:
+            return []  # the ledger has other positions than these
         positions = fleet.stream["pos"][list(self.heard)].tolist()
         answers = []
         for (number, message), position in zip(self.heard.items(), positions, strict=True):

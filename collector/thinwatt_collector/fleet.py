@@ -121,6 +121,7 @@ class Fleet:
         self.powers = Powers(calibrations or Calibrations())
         for row in known.devices:
             self._add_device(Device(*row))
+        self._devices_saved = len(self.devices)
         self.totals = Totals(self.describe)
         self.totals.load(known.labels, self._named)
         self.past = Past()
@@ -428,8 +429,19 @@ class Fleet:
             labels |= {"pool": line.pool, "part": line.part, "policy": key.scope, "basis": key.basis}
         return labels
 
+    @property
+    def in_ledger(self) -> tuple[int, int, int, int]:
+        """How many schemas, devices, sources and labels the ledger has, as far as is known here."""
+        new, labels = self.unsaved, len(self.totals.values) - len(self.totals.unsaved())
+        return len(self.schemas) - len(new.schemas), self._devices_saved, len(self.sources) - len(new.sources), labels
+
+    def unwritten(self) -> set[str]:
+        """Return the agents that have said something of their machines that the ledger does not have yet."""
+        return {device.agent for device in self.unsaved.devices.values()} | {agent for _, agent in self._told}
+
     def saved(self, devices: Sequence[Device], schemas: Iterable[bytes], sources: int) -> None:
         """Forget what a transaction has written."""
+        self._devices_saved = max([self._devices_saved, *(device.id + 1 for device in devices)])
         for device in devices:
             if self.unsaved.devices.get(device.id) == device:
                 del self.unsaved.devices[device.id]
