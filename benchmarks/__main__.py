@@ -16,6 +16,7 @@ NAMES: Final = (
     "exposition",
     "calibration",
     "steps",
+    "desktops",
     "estimate",
     "query",
     "history",

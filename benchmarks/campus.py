@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -91,6 +91,22 @@ def host() -> Kind:
     """Return a hypervisor with one RAPL package: 33 columns of its one device."""
     columns = _energy("rapl", ["package-0"], "component", "modelled") + _load() + _own()
     return _kind("host", [(("",), columns)], **{"class": "host", "model": "PowerEdge R640"})
+
+
+def with_desktops(number: int, desktops: int, pools: int = 4) -> Kind:
+    """Return a hypervisor with desktops of its own on it: the columns of :func:`host`, and 7 a desktop."""
+    columns = _energy("rapl", ["package-0"], "component", "modelled") + _load()
+    columns.append((Column("libvirt", "memory_capacity", "counter", "B s"), 5e11 * INTERVAL))
+    counters = {"cpu": 5.0, "covered": INTERVAL, "present": INTERVAL, "memory": 8e9 * INTERVAL}
+    counters |= {"vcpus": 4.0 * INTERVAL, "active": INTERVAL / 2, "disconnected": INTERVAL / 5}
+    for i in range(desktops):
+        consumer = f"pool-{i % pools}/{number:04d}-{i:03d}"
+        columns += [
+            (Column("libvirt", q, "counter", "B s" if q == "memory" else "s", consumer=consumer), float(rise))
+            for q, rise in counters.items()
+        ]
+    kind = _kind("host", [(("",), columns + _own())], **{"class": "host", "model": "PowerEdge R640"})
+    return replace(kind, name=f"vdi-{number:04d}")
 
 
 def gateway(devices: int = 100) -> Kind:

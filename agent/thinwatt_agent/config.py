@@ -158,7 +158,7 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 EXAMPLE: Final = "tcp://collector.example.org:8466"
 INTERVAL: Final = within(_seconds, "0.1 s", "15 min", most="a slot of the ledger")
 FRAME: Final = within(_seconds, "0.1 s", "1 h", most="and a collector takes this machine for departed")
-GAP: Final = places.maybe(within(_seconds, "0.1 s", "1 d"))
+GAP: Final = places.maybe(within(_seconds, "0.1 s", "1 h", most="and a collector believes no more of a restart"))
 SPOOL: Final = within(_bytes, "64 KiB", "1024 GiB", least="which is what a few frames need")
 MEMORY: Final = within(_bytes, "64 KiB", "1 GiB", least="which is what a few frames need")
 KEYS: Final = (
@@ -335,11 +335,13 @@ def _not_our_own(file: File, secret: Path, peers: Iterable[Mapping[str, Any]]) -
 
     for n, peer in enumerate(peers):
         try:
-            same = keys.read_public(peer["server_key"]) == keys.public_of(keys.read_secret(secret))
+            theirs, ours = keys.read_public(peer["server_key"]), keys.read_secret(secret)
         except (KeyError, keys.KeyFileError):
             continue
-        if same:
-            text = f"{peer['server_key']} holds this agent's own key: copy the collector's collector.key.pub to it"
+        what = {ours: "own secret key", keys.public_of(ours): "own key"}.get(theirs)
+        if what or keys.is_secret(peer["server_key"]):
+            held = f"this agent's {what}" if what else "a secret key, which no other machine should have"
+            text = f"{peer['server_key']} holds {held}: copy the collector's collector.key.pub to it"
             file.wrong(("collectors", "server_key"), text, n)
 
 

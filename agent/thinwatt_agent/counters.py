@@ -1,7 +1,6 @@
 """From what a meter says to joules since tick 0: the only place that decides wrap, restart, torn read and gap.
 
-Pure: no file, no clock. Three accumulators: :class:`EnergyCounter` for registers that count energy,
-:class:`PowerGauge` for readings of power and :class:`Tally` for any other counter (bytes, CPU seconds).
+Pure: :class:`EnergyCounter` for registers of energy, :class:`PowerGauge` for readings of power, and two for the rest.
 
 A reading of a register has one of five outcomes (METHOD §1):
 
@@ -35,6 +34,10 @@ Relation = Literal["advance", "wrap", "restart", "gap", "same", "odd"]
 
 SUSPEND: Final = 500_000_000
 """Boottime that outruns the monotonic clock by more [ns] between two readings was spent asleep."""
+
+
+AS_BEFORE: Final = 1.25
+"""Where a register fell, so many times the power of the interval before is believed, if its limits say less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +102,7 @@ def slept(a: Instant, b: Instant) -> bool:
 
 
 def relation(a: Point, b: Point, limits: Limits) -> tuple[Relation, int]:
-    """How reading ``b`` can follow reading ``a``, and the counts between them (the lower bound for a gap).
-
-    >>> def at(s): return Instant(s * 10**9, s * 10**9, 0, "boot")
-    >>> rapl = Limits(unit=1e-6, range=262143328850, max_power=600.0, max_gap=30 * 10**9)
-    >>> relation(Point(262100000000, at(1)), Point(56671150, at(2)), rapl)
-    ('wrap', 100000000)
-    """
+    """How reading ``b`` can follow reading ``a``, and the counts between them (the lower bound for a gap)."""
     if another_boot(a.at, b.at):
         return "restart", 0
     dt = b.at.boottime - a.at.boottime
@@ -149,17 +146,18 @@ class EnergyCounter:
     """Joules and covered seconds since tick 0 of a register, from its readings.
 
     ``start`` is where its last unbroken run began, the instant and the counts then: all time from there to ``last`` is
-    counted. There is none while it stands still after a gap. ``shown`` is the last number but 0, believed or not.
+    counted; none while it stands still after a gap. ``shown`` is the last number but 0, believed or not, ``power`` [W]
+    that of the last interval.
     """
 
-    __slots__ = ("another", "candidates", "counts", "covered", "events", "last", "limits", "shown", "start")
+    __slots__ = ("another", "candidates", "counts", "covered", "events", "last", "limits", "power", "shown", "start")
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.another = False
         self.counts = 0
         self.covered = 0
-        self.shown = 0
+        self.shown, self.power = 0, 0.0
         self.last: Point | None = None
         self.start: tuple[Instant, int] | None = None
         self.candidates: list[Point] = []
@@ -255,7 +253,11 @@ class EnergyCounter:
 
     def _after(self, last: Point, point: Point) -> tuple[Relation, int]:
         """How a reading follows the last good one, which may be another register's."""
-        return relation(last, point, replace(self.limits, range=None) if self.another else self.limits)
+        limits, as_before = self.limits, AS_BEFORE * self.power
+        if self.another or (point.value < last.value and as_before > (limits.wrap_power or math.inf)):
+            turns = None if self.another else limits.range
+            limits = replace(limits, range=turns, wrap_power=min(limits.max_power, as_before))
+        return relation(last, point, limits)
 
     def _decide(self, last: Point, point: Point) -> None:
         first = self.candidates[0]
@@ -302,8 +304,10 @@ class EnergyCounter:
         self.candidates = []
 
     def _count(self, how: Relation, counts: int, last: Point, point: Point) -> None:
+        lasted = point.at.boottime - last.at.boottime
         self.counts += counts
-        self.covered += point.at.boottime - last.at.boottime
+        self.covered += lasted
+        self.power = counts * self.limits.unit / lasted * 1e9
         if how == "wrap":
             self.events.append(Event("wrap", point.at))
 

@@ -72,6 +72,14 @@ def public_of(secret: bytes) -> bytes:
     return zmq.curve_public(secret)
 
 
+def is_secret(path: Path) -> bool:
+    """Return whether the key in a file is a secret one, as far as a public half beside it tells."""
+    try:
+        return read_public(public_path(path)) == public_of(read_public(path))
+    except KeyFileError:
+        return False
+
+
 def is_key(text: str) -> bool:
     """Return whether ``text`` is a key in Z85: 40 characters that stand for 32 bytes.
 

@@ -292,8 +292,8 @@ class Total(Node):
         self._looks: dict[int, tuple[float, int, int]] = {}
 
     def begin(self, at: Instant) -> None:
-        """Count from there: another process has counted up to then."""
-        self._looks = {at.boottime: (0.0, 0, 0)}
+        """Count from there: another process has counted up to then; of several instants, from whichever is needed."""
+        self._looks[at.boottime] = 0.0, 0, 0
 
     def _forget(self) -> None:
         super()._forget()

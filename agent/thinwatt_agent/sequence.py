@@ -21,7 +21,9 @@ from thinwatt_agent.spool import Frame
 log = logging.getLogger(__name__)
 
 SECOND: Final = 1_000_000_000
-WRONG: Final = frozenset(("truncated", "too_large", "bad_checksum", "bad_size", "bad_order", "bad_value", "bad_schema"))
+WRONG: Final = frozenset(
+    ("truncated", "too_large", "bad_checksum", "bad_size", "bad_order", "bad_value", "bad_schema", "too_much")
+)
 
 
 class Rows(Protocol):

@@ -137,8 +137,9 @@ def sources(
 ) -> int:
     """Print of each source whether it works, is absent, denied, failed or switched off; return the exit code.
 
-    ``--json``: source → ``status``, ``reads`` (what it is), ``parts`` where it works, else ``why`` and, where it is
-    denied, the commands that allow it: ``remedy`` (to the service) and ``by_hand`` (to one run).
+    ``--json``: source → ``status``, ``reads`` (what it is), ``parts`` where it works, with ``not_summed`` (which of
+    these lie in or repeat another), else ``why`` and, where it is denied, the commands that allow it: ``remedy`` (to
+    the service) and ``by_hand`` (to one run).
     """
     options, out = options or SamplerOptions(), out or sys.stdout
     now = clock()()
@@ -167,13 +168,16 @@ def examine(name: str, root: Path, options: SamplerOptions, now: Instant, enable
     energy = [spec.part for spec in read.specs if isinstance(spec, Energy | Power)]
     if all(value is None for value in values):
         return told | {"status": "failed", "why": f"no good reading of {', '.join(energy or parts)}"}
-    return told | {"status": "works", "parts": energy or sorted(set(parts))}
+    apart = {spec.part: spec.role for spec in read.specs if isinstance(spec, Energy | Power) and spec.role}
+    found = told | {"status": "works", "parts": energy or sorted(set(parts))}
+    return found | ({"not_summed": apart} if apart else {})
 
 
 def _for_people(name: str, told: Mapping[str, Any]) -> str:
     lines = [f"{name:<10} {told['status']:<8} {told['reads']}"]
     if told["status"] == "works":
         lines.append(f"{'':<19} {', '.join(told['parts'])}")
+        lines += [f"{'':<19} not summed: {part}: {role}" for part, role in told.get("not_summed", {}).items()]
     else:
         lines.append(f"{'':<19} {told['why']}")
     if "remedy" in told:

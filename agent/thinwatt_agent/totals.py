@@ -42,6 +42,7 @@ class Totals:
     def __init__(self, max_gap: int) -> None:
         self._max_gap = max_gap
         self._tick = 0
+        self._resumed: Instant | None = None
         self._now: Instant | None = None
         self._leaves: list[Leaf] = []
         self._nodes: dict[str, Node] = {}
@@ -66,6 +67,9 @@ class Totals:
 
     def join(self, label: str, domain: str, rank: int, counter: EnergyCounter, device: Device) -> None:
         """Take in a register: its name for people, what it measures, its driver's rank among twins."""
+        begins = counter.start[0] if counter.start else None
+        if self._resumed and self._tick == 0 and begins and begins.boottime > self._resumed.boottime:
+            self._root.begin(begins)  # it stood still when the other process looked last, and was not counted then
         self._leaves.append(Leaf(label, domain, rank, counter, device, self._max_gap))
         if PSYS.fullmatch(domain):
             self._root.wholes[domain] = (self._register(domain),)
@@ -127,7 +131,8 @@ class Totals:
     def restore(self, state: Any, now: Instant) -> None:
         """Count from where another process of this boot left off, as :meth:`state` says; None: nobody knows where."""
         if state is not None:
-            self._root.begin(replace(now, boottime=int(state)))
+            self._resumed = replace(now, boottime=int(state))
+            self._root.begin(self._resumed)
 
 
 def _role(leaf: Leaf, counting: list[Leaf], still: set[Leaf]) -> str:

@@ -69,6 +69,7 @@ REASONS: Final = (
     "bad_schema",
     "unknown_schema",
     "not_allowed",
+    "too_much",
 )
 """Why a message is not taken; also the values of the label ``reason`` of the counter of dropped messages."""
 

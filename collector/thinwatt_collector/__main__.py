@@ -16,7 +16,7 @@ import zmq
 
 from thinwatt_agent import __version__
 from thinwatt_agent.keys import KeyFileError, generate, read_secret
-from thinwatt_collector import calibration_command, config, control, factors_command, logs
+from thinwatt_collector import calibration_command, config, control, factors_command, logs, preflight
 from thinwatt_collector.calibrated import archive, words
 from thinwatt_collector.config import ConfigError
 from thinwatt_collector.factors import FactorError
@@ -111,6 +111,8 @@ def _run(options: argparse.Namespace) -> int:
 
     settings = config.check(options.config)
     logs.configure(settings.log_level, settings.log_format)
+    for text in preflight.open_doors(settings.listen, settings.web_config):
+        log.warning("%s", text)
     stopping = []
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -138,7 +140,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    config.check(options.config, closely=True)
+    settings = config.check(options.config, closely=True)
+    for text in preflight.open_doors(settings.listen, settings.web_config):
+        print(f"{options.config}: WARNING: {text}", file=sys.stderr)
     print(f"{options.config}: good")
     return 0
 

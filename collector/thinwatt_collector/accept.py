@@ -16,6 +16,11 @@ DUPLICATE: Final = 1
 HOLE: Final = 2
 
 FALL_TOLERANCE: Final = 1e-9
+BEFORE: Final = 3600.0
+"""What a stream may cover of the time before it began [s]: a new process goes on from the last good reading of the one
+before, and no agent bridges more without a reading (its ``max_gap`` is an hour at most)."""
+DEVICE_POWER: Final = 100_000.0
+"""Unless the site says otherwise no device draws more [W]: docs/decisions/what-an-agent-may-claim.md."""
 
 Ticks = NDArray[np.int64]
 Times = NDArray[np.int64]
@@ -131,3 +136,33 @@ def _all_rise(columns: NDArray[np.float64], counters: NDArray[np.intp], largest:
         # NaN falls below nothing and exceeds nothing: it was no rise.
         low = columns[:, :, 0] < np.where(gauges, -np.inf, 0.0)
         return bool(rises.all() and not low.any() and not (columns[:, :, -1] > most).any())
+
+
+def lasting(times: Times, base: Times) -> NDArray[np.float64]:
+    """Return what each row may cover at most since tick 0 of its stream [s], (frames, 1 + rows).
+
+    Args:
+        times: of the rows with the state's in front [ns], (frames, 1 + rows).
+        base: of tick 0 [ns], (frames,).
+    """
+    return (times - base[:, None]) / 1e9 + BEFORE
+
+
+def possible(
+    columns: NDArray[np.float64], seconds: NDArray[np.float64], which: NDArray[np.intp], most: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return which frames' amounts fit into the time since their streams began; shape (frames,).
+
+    Args:
+        columns: cumulative columns with the state in front, (frames, columns, 1 + rows).
+        seconds: that each row may cover at most, not falling, (frames, 1 + rows).
+        which: of the columns are joules or covered seconds.
+        most: what one second may add to each of these: W, or 1.
+    """
+    last = columns[:, which, -1]
+    fits = np.asarray((last <= most * seconds[:, :1]).all(axis=1))  # as nearly always; counters do not fall
+    some = np.flatnonzero(~fits)
+    if len(some):
+        ours = columns[some][:, which]
+        fits[some] = (ours <= most[:, None] * seconds[some, None, :]).all(axis=(1, 2))
+    return fits

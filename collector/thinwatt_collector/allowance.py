@@ -23,6 +23,9 @@ STATES: Final = (8 << 20, 16 << 20)
 """States of new streams of one agent [B]: at once, and in an hour."""
 LEAST_STATE: Final = 8 << 10
 """A new stream counts as so many bytes at least."""
+TIME: Final = (1000 * 86_400, 32 * 3600)
+"""Seconds that an agent tells of, over all its streams, from 1 h before each began: at once, and in an hour. A spool of
+years passes, and so do thirty clones of one key; who makes up streams has so much time to fill with energy."""
 CLASSES: Final = 16
 """Classes that the devices of one agent may have: each is a series for every figure of a class."""
 CLASS: Final = re.compile(r"\w[\w .-]{0,63}")
@@ -65,7 +68,8 @@ class Allowances:
     """All that is kept for good of what agents say."""
 
     def __init__(self) -> None:
-        self._columns, self._names, self._states = (Allowance(*most) for most in (COLUMNS, NAMES, STATES))
+        found = (Allowance(*most) for most in (COLUMNS, NAMES, STATES, TIME))
+        self._columns, self._names, self._states, self._time = found
         self._classes: dict[str, set[str]] = {}
 
     def names(self, agent: str, new: int, now: int) -> bool:
@@ -79,6 +83,10 @@ class Allowances:
     def a_state(self, agent: str, width: int, now: int) -> bool:
         """Return whether the state of one more stream, of ``width`` columns, may be kept."""
         return self._states.take(agent, max(8 * width, LEAST_STATE), now)
+
+    def time(self, agent: str, seconds: float, now: int) -> bool:
+        """Return whether rows of so much time may be booked."""
+        return self._time.take(agent, seconds, now)
 
     def a_class(self, agent: str, kind: str) -> str:
         """Return the class that a device of the agent has when it says ``kind``.

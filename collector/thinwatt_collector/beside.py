@@ -117,11 +117,21 @@ def served(settings: Config) -> Iterator[Path]:
         raise BesideError(f"no collector runs on {settings.state}, and there is no ledger {file} yet")
     ledger = open_ledger(settings.ledger, settings.ledger_memory)
     try:
-        intensity = table.load({"zone": settings.zone})
-        books = LedgerBooks(ledger, Step(ledger, DeviceTable.packaged().of, intensity))
+        intensity, assumed = table.load({"zone": settings.zone}), DeviceTable.packaged(settings.machines).of
+        books = LedgerBooks(ledger, Step(ledger, assumed, intensity))
         models = Nobody(archive.read(settings.state / archive.NAME))
         known = Watched(settings.inventory, settings.clocks, settings.price).now
-        setting = Setting(NOTHING_NOW, books, intensity, Owner(), settings.clocks, inventory=known, calibrations=models)
+        setting = Setting(
+            NOTHING_NOW,
+            books,
+            intensity,
+            Owner(),
+            settings.clocks,
+            inventory=known,
+            calibrations=models,
+            second_life=settings.second_life,
+            assumed=assumed,
+        )
         api = create_api(setting)
         with tempfile.TemporaryDirectory(prefix="thinwatt-") as folder:
             web = serve_local(below(api), Path(folder) / control.API_SOCKET)

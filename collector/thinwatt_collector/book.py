@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,9 +93,28 @@ class Moves:
     saved: NDArray[np.bool_]
 
 
+BETWEEN: Final = "\n\n"
+"""Between the French and the English text of an event."""
+
+
+def in_both(french: str, english: str) -> str:
+    """Return the text of an event in two languages, as the ledger keeps it."""
+    return f"{french}{BETWEEN}{english}"
+
+
+def languages(text: str) -> tuple[str, str]:
+    """Return the French and the English text of an event; of one in a single language, twice the same.
+
+    >>> languages(in_both("une panne", "an outage"))
+    ('une panne', 'an outage')
+    """
+    french, found, english = text.partition(BETWEEN)
+    return (french, english) if found else (text, text)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something a person should be able to read later; ``at`` is UTC in ns."""
+    """Something a person should be able to read later; ``at`` is UTC in ns, ``text`` of :func:`in_both`."""
 
     at: int
     kind: str

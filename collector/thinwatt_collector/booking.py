@@ -14,19 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent import wire
-from thinwatt_collector import accept, book, clock, counting, decode, epochs, positions, sharing
+from thinwatt_collector import accept, book, clock, counting, decode, epochs, positions, sharing, zeros
 from thinwatt_collector.book import Energy, Event, Ints, StreamRow, Totals, Transaction
 from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
 from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.labels import Family, key
-from thinwatt_collector.layout import GroupLayout, SourceKey
+from thinwatt_collector.layout import Layout
 from thinwatt_collector.ledger import Ledger
 from thinwatt_collector.models.attribution import DEFAULT, Policy
 from thinwatt_collector.placed import Placed
 from thinwatt_collector.receive import Message
-from thinwatt_collector.sharing import Line, Shared
+from thinwatt_collector.sharing import Shared
 from thinwatt_collector.tallies import Reply, Tallies, refusal
+from thinwatt_collector.winner import SLIVER, WINNERS
 
 SECOND: Final = counting.SECOND
 WIDE_WORK: Final = 1 << 21
@@ -61,9 +62,10 @@ class Booking:
         tallies: Tallies,
         now: int,
         policy: Policy = DEFAULT,
+        device_power: float = accept.DEVICE_POWER,
     ) -> None:
         self.fleet, self.ledger, self.now = fleet, ledger, now
-        self._intensity, self._tallies, self._policy = intensity, tallies, policy
+        self._intensity, self._tallies, self._policy, self._device_power = intensity, tallies, policy, device_power
         self.energy: list[Energy] = []
         self.totals: list[Totals] = []
         self.moved: list[tuple[Ints, Ints]] = []
@@ -83,7 +85,7 @@ class Booking:
             LedgerError: nobody knows whether it was committed.
         """
         fleet = self.fleet
-        self._begin_at_zero()
+        zeros.begin(fleet, self._policy)
         positions.bring(fleet, self.ledger, ((m.agent, decode.stream_of(m)) for m in frames))
         for group in decode.rounds(frames):
             for (schema, _, version), messages in group.items():
@@ -96,32 +98,6 @@ class Booking:
         moved = transaction.moves.index if transaction.empty else self.ledger.commit(transaction)
         self._committed(transaction, moved)
         return self.replies + self._answers()
-
-    def _begin_at_zero(self) -> None:
-        """Have all that can rise of machines just described stand at 0: a counter that appears has not risen."""
-        fleet = self.fleet
-        for schema, machines in fleet.newly_told():
-            placed, start = fleet.placed(schema), 0
-            for group, sources in zip(placed.layout.groups, placed.sources, strict=True):
-                devices = machines[:, start : start + len(group.devices)].ravel()
-                start += len(group.devices)
-                fleet.totals.rows(np.unique(np.concatenate(self._keys_of(group, sources, devices))))
-
-    def _keys_of(self, group: GroupLayout, sources: Ints, devices: Ints) -> list[Ints]:
-        """Return the keys of the totals of devices, and of their classes, that may ever rise."""
-        fleet = self.fleet
-        kind, may = fleet.device["group"][devices], counting.bases(group, fleet.powers.of(devices))
-        some = may.any(axis=-1)
-        keys = [key(Family.DEVICE_GAP, devices), key(Family.GAP, kind)]
-        keys += [key(Family.DEVICE_COVERED, devices[some]), key(Family.COVERED, kind[some])]
-        keys += [key(Family.CARBON, kind[some]), *(key(Family.SOURCE_ENERGY, devices, s) for s in sources.tolist())]
-        lines = sharing.lines(group.desktops) if group.desktops else ()
-        for place, winner in enumerate(fleet.winner_ids.tolist()):
-            on_it = may[:, place]
-            keys += [key(Family.DEVICE_ENERGY, devices[on_it], winner), key(Family.ENERGY, kind[on_it], winner)]
-            shared = [self._source_of(line, counting.WINNERS[place].basis) for line in lines if on_it.any()]
-            keys += [key(Family.SHARED, devices[on_it], source) for source in shared]
-        return keys
 
     def _book(self, batch: Batch) -> None:
         """Count the new rows of a batch in which no stream stands twice."""
@@ -250,6 +226,9 @@ class Booking:
         sound = sound & (work <= WIDE_WORK)
         if not sound.all():
             self._refuse(batch, np.flatnonzero(~sound), "bad_value", "a counter falls or is no number, or time jumps")
+        lasting = accept.lasting(times, stream["base"][numbers])
+        sound = sound & self._possible(batch, placed.layout, columns, lasting, sound)
+        sound = sound & self._claimed(batch, (utc[:, -1] - utc[:, 0]) / SECOND, stream["pos"][numbers] == 0, sound)
         now = sound & (self.wide_work + np.cumsum(np.where(sound, work, 0)) <= WIDE_WORK)
         if not now.all():
             self.frames["postponed"] += int((sound & ~now).sum())
@@ -280,20 +259,37 @@ class Booking:
         stream["seen"][numbers] = self.now
         placed.rows["state"][places] = columns[:, :, -1]
 
+    def _possible(
+        self, batch: Batch, layout: Layout, columns: Floats, lasting: Floats, sound: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Return which of the sound frames tell no more than can be, and refuse the others."""
+        most = layout.most(self._device_power)
+        fits: NDArray[np.bool_] = accept.possible(columns, lasting, layout.amounts, most) | ~sound
+        for i in np.flatnonzero(~fits).tolist():
+            told = layout.excess(columns[i, :, -1], lasting[i, -1], most)
+            self._refuse(batch, np.array([i]), "too_much", told)
+        return fits
+
+    def _claimed(
+        self, batch: Batch, lasted: Floats, begins: NDArray[np.bool_], sound: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Return which of the sound frames are of time that their agents may still tell of; the others come again."""
+        seconds = (lasted + np.where(begins, accept.BEFORE, 0.0)).tolist()
+        may = self.fleet.allowances.time
+        told = [ok and may(m.agent, s, self.now) for m, s, ok in zip(batch.messages, seconds, sound, strict=True)]
+        within = np.array(told, np.bool_)
+        self.frames["postponed"] += int((sound & ~within).sum())
+        return within
+
     def _remember(self) -> None:
         """Enter the newest rows counted so far into what came before streams that begin."""
         fleet, newest = self.fleet, self.newest
         if not newest:
             return
-        number, utc, time = (np.concatenate(column) for column in zip(*newest, strict=True))
-        newest.clear()
-        streams, at = np.unique(number, return_inverse=True)
-        latest, last = (np.full(len(streams), np.iinfo(np.int64).min) for _ in range(2))
-        np.maximum.at(latest, at, utc)
-        np.maximum.at(last, at, time)
-        for n, u, t in zip(streams.tolist(), latest.tolist(), last.tolist(), strict=True):
+        for n, utc, time in clock.newest(newest):
             agent, _, boot = fleet.stream_rows[n]
-            fleet.past.add(agent, boot, u, t)
+            fleet.past.add(agent, boot, utc, time)
+        newest.clear()
 
     def _refuse(self, batch: Batch, which: Ints, reason: str, text: str) -> None:
         error = wire.WireError(reason, text)
@@ -344,7 +340,7 @@ class Booking:
             self._share(counted, counted.shared, stream, device, slot)
         total = counted.won_covered.sum(axis=2)
         gap = np.maximum(chunks.elapsed[:, None] - total, 0.0)
-        gap[gap < counting.SLIVER] = 0.0
+        gap[gap < SLIVER] = 0.0
         kind = fleet.device["group"][device]
         for amount, per_device, per_class in (
             (total, Family.DEVICE_COVERED, Family.COVERED),
@@ -357,17 +353,14 @@ class Booking:
     def _share(self, counted: Counted, shared: Shared, stream: Ints, device: Ints, slot: Ints) -> None:
         """Enter where the energy of hosts went, by pool."""
         sure = np.divide(counted.bias, counted.won, out=np.zeros_like(counted.won), where=counted.won > 0)
-        for (basis, winner), (k, line) in product(enumerate(counting.WINNERS), enumerate(shared.lines)):
+        for (basis, winner), (k, line) in product(enumerate(WINNERS), enumerate(shared.lines)):
             joules, seconds = shared.joules[:, :, basis, k], shared.seconds[:, :, basis, k]
             there = joules > 0
             if there.any():
-                source = self._source_of(line, winner.basis)
+                source = self.fleet.source_id(sharing.source_of(line, self._policy, winner.basis))
                 s, d, j = stream[there], device[there], joules[there]
                 self._slots(s, d, slot[there], source, j, j * sure[:, :, basis][there], seconds[there])
                 self._total(Family.SHARED, s, d, source, j)
-
-    def _source_of(self, line: Line, basis: str) -> int:
-        return self.fleet.source_id(SourceKey(sharing.SOURCE, line.text, self._policy, basis))
 
     def _slots(self, s: Ints, d: Ints, slot: Ints, source: int, joules: Floats, bias: Floats, covered: Floats) -> None:
         zero = np.zeros(len(joules))

@@ -21,20 +21,20 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from thinwatt_collector.book import in_both
 from thinwatt_collector.calibrated import Calibrations, Hardware, Learnt, Way, archive, words
 from thinwatt_collector.calibrated.learning import TOGETHER, Assumed, Found, Refusal, Sample, fewest, learn, news
 from thinwatt_collector.calibrated.words import LANGUAGES
-from thinwatt_collector.counting import LEARNING, PARTS
 from thinwatt_collector.fetch import write_atomic
-from thinwatt_collector.fleet import ModelOf
 from thinwatt_collector.inventory.profiles import times
-from thinwatt_collector.models.devices import DeviceModel
+from thinwatt_collector.models.devices import DeviceModel, ModelOf
 from thinwatt_collector.serve.api import calendar
 from thinwatt_collector.serve.api.books import Reader, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.privacy import NOBODYS
 from thinwatt_collector.serve.api.restating import rows_now
 from thinwatt_collector.serve.api.rows import Rows
+from thinwatt_collector.winner import LEARNING, PARTS
 
 log = logging.getLogger(__name__)
 
@@ -235,7 +235,7 @@ class Calibrator:
         ]
         document = {"day": self._today(now), "refused": self.refused}
         write_atomic(self._folder / archive.REFUSED, json.dumps(document, ensure_ascii=False, indent=1).encode())
-        return ["\n".join(words.learnt(each, self._clock, language) for language in LANGUAGES) for each in fresh]
+        return [in_both(*(words.learnt(each, self._clock, language) for language in LANGUAGES)) for each in fresh]
 
     def _named(self, tried: Tried, found: Found, valid_from: int, now: int) -> Learnt:
         before = self.known.now(tried.hardware, tried.way)

@@ -8,8 +8,14 @@ held back by the same stall are one sighting, not two: the second must have been
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
 
 SECOND: Final = 1_000_000_000
 TOLERANCE: Final = 2 * SECOND
@@ -106,6 +112,16 @@ def bounded(pin: Pin, last_row_time: int, received: int) -> Pin:
     if received - BEHIND <= placed <= received + (0 if pin.uncertain else AHEAD):
         return pin
     return Pin(min(max(placed, received - BEHIND), received) - last_row_time, uncertain=True)
+
+
+def newest(rows: Iterable[tuple[Ints, Ints, Ints]]) -> Iterator[tuple[int, int, int]]:
+    """Yield number, and the latest UTC and boottime [ns], of each stream in arrays of these three."""
+    number, utc, time = (np.concatenate(column) for column in zip(*rows, strict=True))
+    streams, at = np.unique(number, return_inverse=True)
+    latest, last = (np.full(len(streams), np.iinfo(np.int64).min) for _ in range(2))
+    np.maximum.at(latest, at, utc)
+    np.maximum.at(last, at, time)
+    return zip(streams.tolist(), latest.tolist(), last.tolist(), strict=True)
 
 
 class Past:

@@ -35,6 +35,8 @@ from thinwatt_collector.inventory.terms import Price
 from thinwatt_collector.ledger import address
 from thinwatt_collector.models.attribution import DEFAULT as DEFAULT_POLICY
 from thinwatt_collector.models.attribution import POLICIES, Policy
+from thinwatt_collector.models.rules import DEFAULT as DEFAULT_RULE
+from thinwatt_collector.models.rules import RULES, Rule
 
 __all__ = ["DEFAULT", "KEYS", "Config", "ConfigError", "check", "example", "load", "parse"]
 
@@ -50,6 +52,7 @@ class Config:
     bind: str
     secret_key: Path
     agents: Path
+    device_power: float
     ledger: str
     ledger_memory: float
     commit_every: float
@@ -68,7 +71,9 @@ class Config:
     carbon_source: str
     factors: Mapping[str, Mapping[str, Any]]
     policy: Policy
+    machines: Path | None
     inventory: Path | None
+    second_life: Rule
     tariff: float | None
     tariff_date: date | None
     log_level: str
@@ -95,6 +100,10 @@ class Config:
 
 def _seconds(value: Any, folder: Path) -> float:
     return _quantity(value, folder, "s")
+
+
+def _watts(value: Any, folder: Path) -> float:
+    return _quantity(value, folder, "W")
 
 
 def _bytes(value: Any, folder: Path) -> float:
@@ -147,6 +156,11 @@ def _ledger(value: Any, folder: Path) -> str:
         return address.text_of(address.address_of(where, folder))
     if kind != "duckdb" or not colon or not rest:
         raise ValueError(f"{shown(value)} is no ledger: write 'duckdb:ledger.duckdb', or {address.EXAMPLE!r}")
+    if ":" in Path(rest).name:
+        raise ValueError(
+            f"{shown(value)} is no file: to the engine it is memory or another server, and agents would be told that "
+            "is booked what a restart forgets; write 'duckdb:state/ledger.duckdb'"
+        )
     return f"duckdb:{path(rest, folder)}"
 
 
@@ -174,6 +188,7 @@ HOLD: Final = within(_bytes, "8 MiB", "64 GiB", least="which a single frame may 
 # An agent sends again what is not answered in 30 s, and the answer waits for the commit.
 COMMIT: Final = within(_seconds, "50 ms", "20 s", most="and agents would send all of it again and again")
 STALE: Final = within(_seconds, "1 min", "30 d", least="the time between two frames of an agent")
+POWER: Final = within(_watts, "1 kW", "100 MW", least="which a server may draw")
 KEEP: Final = within(_seconds, "2 d", "100 years", least="the day that is summed and the one after it")
 KEYS: Final = (
     Key("collector", "state", "state", path, "state", "folder of everything the collector writes", preflight.state),
@@ -182,6 +197,8 @@ KEYS: Final = (
         preflight.secret),
     Key("link", "agents", "agents", path, "agents.keys", "who is let in: a line 'name public-key' an agent",
         preflight.agents, preflight.lines_of_agents),
+    Key("link", "device_power", "device_power", POWER, "100 kW",
+        "what one device draws at most; frames that tell more are refused: a rack or a building may need more"),
     Key("ledger", "ledger", "ledger", _ledger, "duckdb:state/ledger.duckdb",
         "one file, one collector; or postgresql://USER@HOST/DATABASE, for several: docs/postgresql.md",
         preflight.ledger),
@@ -209,8 +226,12 @@ KEYS: Final = (
     Key("attribution", "policy", "policy", choice(*POLICIES), DEFAULT_POLICY,
         "how a host's energy goes to its desktops: reservation (idle by reserved memory, the rest by CPU time), "
         "activity, equal or marginal"),
+    Key("models", "devices", "machines", maybe(path), "", "powers of your own hardware: see docs/models.md",
+        preflight.machines),
     Key("inventory", "folder", "inventory", maybe(path), "", "what stands where; see thinwatt-collector inventory",
         preflight.inventory),
+    Key("inventory", "second_life", "second_life", choice(*RULES), DEFAULT_RULE,
+        "who bears the making of what has a second life: cutoff (the first), linear (all evenly) or 50_50"),
     Key("tariff", "eur_per_kwh", "tariff", maybe(_price), "", "price of electricity where no room or site has one"),
     Key("tariff", "date", "tariff_date", maybe(_day), "", "first day on which that was paid: 2026-02-01"),
     Key("log", "level", "log_level", choice(*LEVELS), "info", ", ".join(LEVELS)),
@@ -274,6 +295,8 @@ def parse(document: str, place: Path, here: bool = False, closely: bool = False)
         found |= file.table(content, [key for key in KEYS if key.table == table], (table,))
     found["factors"] = sources
     _agree(file, found)
+    if file.here:
+        _agree_here(file, found)
     _look_for_factors(file, found)
     file.done()
     return Config(**found)
@@ -323,6 +346,16 @@ def _agree(file: File, found: Mapping[str, Any]) -> None:
             file.wrong(_at("ledger"), "this is the folder of state: write a file, such as 'duckdb:state/ledger.duckdb'")
         for why in preflight.ledger_folder(found["ledger"], found["state"]) if file.here else ():
             file.wrong(_at("ledger"), why)
+
+
+def _agree_here(file: File, found: Mapping[str, Any]) -> None:
+    """Note what a collector that begins here may not have beside something else."""
+    if {"secret_key", "agents"} <= found.keys():
+        for why in preflight.key_of_an_agent(found["secret_key"], found["agents"]):
+            file.wrong(_at("secret_key"), why)
+    if found.get("tariff") is not None and found.get("tariff_date", "") is None:
+        why = 'a price holds from a day on: write date = "2026-02-01", the first day on which it was paid, below it'
+        file.wrong(_at("tariff"), why)
 
 
 def _at(field: str) -> Place:

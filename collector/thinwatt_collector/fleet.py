@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
@@ -17,18 +17,17 @@ from thinwatt_collector.allowance import Allowances
 from thinwatt_collector.book import Moves, StreamRow, StreamRows, objects
 from thinwatt_collector.calibrated import Calibrations, Hardware
 from thinwatt_collector.clock import Past, Pin
-from thinwatt_collector.counting import WINNERS
 from thinwatt_collector.labels import Family, Totals
 from thinwatt_collector.layout import SourceKey, layout_of, same_columns, visible
 from thinwatt_collector.ledger import Dimensions
-from thinwatt_collector.models.devices import DeviceModel
+from thinwatt_collector.models.devices import ModelOf
 from thinwatt_collector.placed import Placed, Rows
 from thinwatt_collector.powers import Powers
 from thinwatt_collector.sharing import line_of
+from thinwatt_collector.winner import WINNERS
 
 Ints = NDArray[np.int64]
 
-ModelOf = Callable[[str, str], DeviceModel]
 """From a device's class and hardware model to its power model."""
 
 SOURCES: Final = 1 << 22

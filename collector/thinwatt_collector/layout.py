@@ -20,6 +20,8 @@ LARGEST: Final = 1e15
 """Joules or seconds beyond it are none, a kilowatt for 30,000 years: to a total that large nobody's minute is added."""
 OTHERS: Final = 1e24
 """Likewise of other counters: bytes × seconds of a host pass 1e18 within a month."""
+COVERED: Final = frozenset({"covered", "platform"})
+"""Quantities in seconds of which no more can pass than time does: what power is multiplied by."""
 TOTAL: Final = "total"
 """The part of the source rapl that holds what its registers make together, each joule once."""
 WHOLE: Final = {"wall": 0, "node": 1}
@@ -102,13 +104,18 @@ class GroupLayout:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """A schema with its groups worked out; ``counters`` are the columns that may not fall, ``largest`` their bounds."""
+    """A schema with its groups worked out; ``counters`` are the columns that may not fall, ``largest`` their bounds.
+
+    ``amounts`` are those that hold energy or covered seconds, ``joules`` says which of them are energy.
+    """
 
     schema: Schema
     groups: tuple[GroupLayout, ...]
     counters: Indices
     largest: NDArray[np.float64]
     own: dict[str, int]
+    amounts: Indices
+    joules: NDArray[np.bool_]
 
     @property
     def width(self) -> int:
@@ -120,10 +127,42 @@ class Layout:
         """Which columns may not fall, and what each of these may be at most."""
         return self.counters, self.largest
 
+    def most(self, watts: float) -> NDArray[np.float64]:
+        """Return what one second may add to each of ``amounts``, where a device draws ``watts`` at most."""
+        return np.where(self.joules, watts, 1.0)
+
+    def excess(self, row: NDArray[np.float64], seconds: float, most: NDArray[np.float64]) -> str:
+        """Return what a row tells that can't be, for people.
+
+        Args:
+            row: cumulative columns, (columns,).
+            seconds: that it may cover at most.
+            most: see :meth:`most`.
+        """
+        k = int(np.argmax(row[self.amounts] / (most * seconds)))
+        told = f"{self._name(int(self.amounts[k]))}: {row[self.amounts[k]]:.4g} {'J' if self.joules[k] else 's'}"
+        if not self.joules[k]:
+            return f"{told} are more than the {seconds:.0f} s in which that could be"
+        return (
+            f"{told} in {seconds:.0f} s at most: a device is believed to draw {most[k]:g} W; if it draws more, raise "
+            "device_power in [link] of collector.toml"
+        )
+
+    def _name(self, at: int) -> str:
+        """Return what a column is of, for people: source, part, quantity and device."""
+        for group in self.groups:
+            if at < group.stop:
+                device, column = divmod(at - group.start, group.columns)
+                c = next(g for g in self.schema.groups if g.devices == group.devices).columns[column]
+                words = (c.source, c.part, c.consumer, c.quantity)
+                of = f" of {visible(group.devices[device])}" if group.devices[device] else ""
+                return " ".join(visible(word) for word in words if word) + of
+        raise IndexError(at)
+
 
 def layout_of(schema: Schema) -> Layout:
     """Return the layout of ``schema``."""
-    groups, counters, largest, start = [], [], [], 0
+    groups, counters, largest, amounts, start = [], [], [], [], 0
     own: dict[str, int] = {}
     for group in schema.groups:
         groups.append(_group(group, start))
@@ -133,10 +172,20 @@ def layout_of(schema: Schema) -> Layout:
                 if column.kind == "counter":
                     counters.append(at)
                     largest.append(LARGEST if column.unit in ("J", "s") else OTHERS)
+                    if column.unit == "J" or (column.unit == "s" and column.quantity in COVERED):
+                        amounts.append((at, column.unit == "J"))
                 if column.source == "agent" and not column.part:
                     own.setdefault(column.quantity, at)
         start += len(group.devices) * len(group.columns)
-    return Layout(schema, tuple(groups), np.array(counters, np.intp), np.array(largest, np.float64), own)
+    return Layout(
+        schema,
+        tuple(groups),
+        np.array(counters, np.intp),
+        np.array(largest, np.float64),
+        own,
+        np.array([at for at, _ in amounts], np.intp),
+        np.array([joules for _, joules in amounts], np.bool_),
+    )
 
 
 def _group(group: Group, start: int) -> GroupLayout:
@@ -171,19 +220,22 @@ def _group(group: Group, start: int) -> GroupLayout:
 
 
 def _desktops(group: Group) -> DesktopColumns | None:
-    """Return the columns of the desktops of which all are told; None where there are none."""
+    """Return the columns of the desktops of which all are told; None where the device is no host of any.
+
+    One that tells the memory which it has for desktops is a host of some, also while there are none.
+    """
     counters = [(i, c) for i, c in enumerate(group.columns) if c.kind == "counter"]
     of: dict[str, dict[str, int]] = {}
     for i, c in counters:
         if c.consumer and not c.part and c.quantity in (*OF_DESKTOP, *OF_SESSION):
             of.setdefault(c.consumer, {}).setdefault(c.quantity, i)
     whole = {name: at for name, at in sorted(of.items()) if at.keys() >= set(OF_DESKTOP)}
-    if not whole:
+    capacity = next((i for i, c in counters if c.quantity == "memory_capacity" and not c.part and not c.consumer), None)
+    if not whole and capacity is None:
         return None
     pool_of = [name.rpartition("/")[0] for name in whole]
     pools = tuple(sorted(set(pool_of)))
     columns = {q: np.array([at[q] for at in whole.values()], np.intp) for q in OF_DESKTOP}
-    capacity = next((i for i, c in counters if c.quantity == "memory_capacity" and not c.part and not c.consumer), None)
     places = np.array([pools.index(pool) for pool in pool_of], np.intp)
     sessions = None
     if all(at.keys() >= set(OF_SESSION) for at in whole.values()):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector.calibrated import Calibrations, Hardware
-from thinwatt_collector.counting import DeviceModels
-from thinwatt_collector.models.devices import DeviceModel
+from thinwatt_collector.models.devices import DeviceModel, DeviceModels
 from thinwatt_collector.placed import Rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+
+TAKEN: Final = ("watts", "base", "efficiency", "rating", "supply", "u_meter", "u_component", "u_load")
 
 
 class Powers:
@@ -26,6 +30,8 @@ class Powers:
             watts=(np.float64, (4,)),
             base=(np.float64, ()),
             efficiency=(np.float64, ()),
+            rating=(np.float64, ()),
+            supply=(np.float64, (4,)),
             u_meter=(np.float64, ()),
             u_component=(np.float64, ()),
             u_load=(np.float64, ()),
@@ -49,7 +55,7 @@ class Powers:
             self._rows.append()
             self._hardware.append(hardware)
         self._hardware[device] = hardware
-        for name in ("watts", "base", "efficiency", "u_meter", "u_component", "u_load"):
+        for name in TAKEN:
             self._rows[name][device] = getattr(model, name)
         self._rows["place"][device] = self._places.get(hardware, 0)
 
@@ -68,6 +74,8 @@ class Powers:
             d["u_meter"][devices],
             d["u_component"][devices],
             d["u_load"][devices],
+            d["rating"][devices],
+            d["supply"][devices],
         )
         place = d["place"][devices]
         return _over(assumed, self._learnt[epoch][place]) if place.any() else assumed
@@ -81,7 +89,11 @@ def _over(assumed: DeviceModels, learnt: Floats) -> DeviceModels:
     )
     by_load = np.isfinite(learnt[..., 0])
     watts = np.where(by_load[..., None], learnt[..., :4], assumed.watts)
-    return DeviceModels(watts, base, efficiency, assumed.u_meter, u_component, u_load, by_load, assumed)
+    # What was learnt of components is a straight line through the supply's own curve: factors of its two parts.
+    rating = assumed.rating
+    return DeviceModels(
+        watts, base, efficiency, assumed.u_meter, u_component, u_load, rating, assumed.supply, by_load, assumed
+    )
 
 
 def _learnt(calibrations: Calibrations, at: float) -> Floats:

@@ -7,6 +7,7 @@ what to do; nothing is changed but that a folder is made and removed again to se
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import tempfile
@@ -15,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from thinwatt_agent.keys import KeyFileError, read_secret
+from thinwatt_agent.keys import KeyFileError, public_of, read_secret
 
 MAGIC: Final = slice(8, 12), b"DUCK"
 """Where in a DuckDB file its mark stands, and the mark."""
@@ -114,6 +115,44 @@ def secret(file: Path) -> Iterator[str]:
         yield str(error)
 
 
+def key_of_an_agent(secret: Path, agents: Path) -> Iterator[str]:
+    """The collector's key is no agent's: who can read it there could be the collector to all of them."""
+    from thinwatt_collector.keys import parse
+
+    if _unreadable(agents):
+        return  # told already
+    try:
+        public = public_of(read_secret(secret, "thinwatt-collector")).decode()
+        name = parse(agents.read_text("utf-8", errors="replace"))[0].get(public)
+    except (KeyFileError, OSError):
+        return  # told already
+    if name:
+        yield (
+            f"{secret} is the key of the agent {name!r} in {agents}: make one that only the collector has with "
+            "thinwatt-collector keygen, and give agents the .pub beside it as their server_key"
+        )
+
+
+def open_doors(listen: str, web_config: Path | None) -> Iterator[str]:
+    """Say loudly what is open to whoever reaches this machine; behind a proxy or a firewall it may be meant."""
+    host = listen.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    if web_config is None and not _is_loopback(host):
+        where = "every address of this machine" if host in ("", "*", "0.0.0.0", "::") else host  # noqa: S104 - asks
+        yield (
+            f"[web] listen = {listen!r} opens /metrics, the page and /api/v1 on {where}, unencrypted and to everybody "
+            "who reaches it: write a web_config (docs/web-config.md), or '127.0.0.1:9466' behind a proxy of yours"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def agents(file: Path) -> Iterator[str]:
     """The list of agents must be there, also while it is empty."""
     if why := _unreadable(file):
@@ -157,6 +196,19 @@ def tokens(file: Path | None) -> Iterator[str]:
     try:
         Tokens(file)
     except TokenError as error:
+        yield str(error)
+
+
+def machines(file: Path | None) -> Iterator[str]:
+    """Powers of the site's own hardware."""
+    from thinwatt_collector.data import DataError
+    from thinwatt_collector.models.devices import DeviceTable
+
+    if file is None:
+        return
+    try:
+        DeviceTable.packaged(file)
+    except (DataError, ValueError) as error:
         yield str(error)
 
 

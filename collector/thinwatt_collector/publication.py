@@ -40,6 +40,7 @@ GAP: Final = "thinwatt_gap_seconds_total"
 DEVICE_GAP: Final = "thinwatt_device_gap_seconds_total"
 GAUGES: Final = ("thinwatt_power_watts", "thinwatt_devices")
 COUNTERS: Final = (ENERGY, CARBON, COVERED, GAP)
+OF_NOW: Final = frozenset({*GAUGES, "thinwatt_device_power_watts", "thinwatt_device_last_row_age_seconds"})
 OF_CLASSES: Final = frozenset({*COUNTERS, *GAUGES})
 """Families whose rows are of a class of devices; ``class`` is their first label, ``simulated`` their last."""
 ELSEWHERE: Final = frozenset({"virtual_machine"})
@@ -226,7 +227,10 @@ class Doors:
         every = rules.per_device == "all"
         self._public = door("hosts" if every else rules.per_device)
         self._technical = door("all") if every else None
+        self._stale = rules.stale_after
         self._shown: tuple[Sequence[Family], Sequence[Family]] = ((), ())
+        self.at = 0
+        """When what is shown was made, UTC [ns]."""
 
     @property
     def public(self) -> Publication:
@@ -235,6 +239,7 @@ class Doors:
 
     def publish(self, fleet: Fleet, skew: dict[str, int], conflicts: Sequence[str], now: int) -> None:
         """Make what is shown of a fleet after a commit, as :meth:`Snapshots.of`."""
+        self.at = now
         snapshots, publication = self._public
         public = publication.of(snapshots.of(fleet, skew, conflicts, now), fleet)
         if self._technical is None:
@@ -243,9 +248,15 @@ class Doors:
         snapshots, publication = self._technical
         self._shown = public, publication.of(snapshots.of(fleet, skew, conflicts, now), fleet)
 
-    def families(self, technical: bool) -> Sequence[Family]:
-        """Return what was made last, for everybody or for the technical role."""
-        return self._shown[technical]
+    def families(self, technical: bool, now: int) -> Sequence[Family]:
+        """Return what was made last, for everybody or for the technical role.
+
+        Where nothing is committed any more, who is there and what they draw *now* [ns] is not known after a while.
+        """
+        shown = self._shown[technical]
+        if now - self.at <= self._stale * 1e9:
+            return shown
+        return [family for family in shown if family.metric.name not in OF_NOW]
 
 
 def _rows(family: Family) -> list[Row]:

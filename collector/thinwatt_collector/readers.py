@@ -17,12 +17,13 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from thinwatt_collector.book import languages
 from thinwatt_collector.fleet import printable
 from thinwatt_collector.inventory.places import EMPTY, Places, Whereabouts
 from thinwatt_collector.ledger import LedgerError, ReadableLedger, history
 from thinwatt_collector.ledger.session import Rows as Found
 from thinwatt_collector.ledger.session import Session
-from thinwatt_collector.serve.api.books import PLACE, Agent, Census, Known, TooFineError, UnreadableError
+from thinwatt_collector.serve.api.books import PLACE, Agent, Census, Happened, Known, TooFineError, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.rows import Rows, summed, texts
 from thinwatt_collector.step import Step
@@ -33,6 +34,7 @@ FIRST: Final = """SELECT min(slot) FROM (SELECT min(slot) AS slot FROM open_slot
 LAST: Final = """SELECT max(slot) FROM (SELECT max(slot) AS slot FROM open_slot WHERE slot < ?
     UNION ALL SELECT max(slot) FROM sealed_slot WHERE slot < ?
     UNION ALL SELECT max(hour) * 4 + 3 FROM hour_slot WHERE hour < ?) AS lasts"""
+EVENTS: Final = "SELECT utc, kind, subject, text FROM event WHERE utc < ? ORDER BY utc DESC, kind, subject LIMIT ?"
 MOVED: Final = "→"
 """Begins the label of a device that moves within a window."""
 QUESTIONS: Final = 64
@@ -67,6 +69,11 @@ class LedgerReader:
         devices = self._execute("SELECT name, agent, class, model, simulated FROM device ORDER BY id", []).fetchall()
         heard = self._execute("SELECT agent, max(seen) FROM stream GROUP BY agent", []).fetchall()
         return Census([Known(*row) for row in devices], {agent: int(seen) for agent, seen in heard})
+
+    def events(self, before: int | None, limit: int) -> list[Happened]:
+        """Return what happened before a time [ns], newest first; None: until now."""
+        rows = self._execute(EVENTS, [2**62 if before is None else before, limit]).fetchall()
+        return [Happened(int(at), kind, subject, *languages(text)) for at, kind, subject, text in rows]
 
     def energy(
         self,
@@ -163,6 +170,8 @@ class LedgerBooks:
         self._room.set()
         self._reading = 0
         self._count = threading.Lock()
+        self.trouble = ""
+        """Why the step can't write; "" while it can."""
         self._asked: queue.Queue[tuple[Callable[[], list[Agent]], Future[list[Agent]]]] = queue.Queue(QUESTIONS)
 
     def reader(self) -> LedgerReader:
@@ -172,7 +181,7 @@ class LedgerBooks:
         try:
             found = LedgerReader(self._ledger.reader(), self._left)
         except LedgerError as error:
-            raise UnreadableError(str(error)) from error
+            raise UnreadableError(self.trouble or str(error)) from error
         with self._count:
             self._reading += 1
         return found

@@ -22,6 +22,7 @@ REMEDIES: Final = MappingProxyType(
     {
         "bad_value": "look at its readings there (thinwatt-agent sources) and restart it, which begins a new stream",
         "bad_order": "restart it, which begins a new stream; if that doesn't end it, look at that machine's clock",
+        "too_much": "if that can't be, that machine, or who has its key, makes it up: take the key off the list",
         "bad_schema": f"its own log names what it reports for; {LOOK}",
         "bad_checksum": "its bytes change on the way: look at what stands between, and at that machine's memory",
         "not_thinwatt": "something else than an agent has its key: give it another one, take this one off the list",

@@ -17,16 +17,21 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from thinwatt_collector.book import in_both
 from thinwatt_collector.factors import FactorError, Intensity
 from thinwatt_collector.factors.grid.restatement import changes, words
 from thinwatt_collector.fetch import write_atomic
 from thinwatt_collector.units import Joules, Slots
 
-ANOTHER: Final = (
+ANOTHER: Final = in_both(
     "Le carbone est désormais calculé par {now.method}, zone {now.zone} (source {now.source}), auparavant par "
-    "{before.method}, zone {before.zone} (source {before.source}) : deux chiffres à ne pas additionner.\n"
+    "{before.method}, zone {before.zone} (source {before.source}) : deux chiffres à ne pas additionner.",
     "Carbon is worked out by {now.method}, zone {now.zone} (source {now.source}) from now on, before by "
-    "{before.method}, zone {before.zone} (source {before.source}): two figures that are never added."
+    "{before.method}, zone {before.zone} (source {before.source}): two figures that are never added.",
+)
+LOST: Final = in_both(
+    "Les facteurs d’émission sont passés de {before} à {now} ; les anciens ne sont plus disponibles : {error}",
+    "Emission factors changed from {before} to {now}; the old ones are not to be had: {error}",
 )
 Booked = Callable[[], tuple[Slots, Joules]]
 AsOf = Callable[[str], Intensity]
@@ -77,9 +82,9 @@ class Restated:
         try:
             old = as_of(before.vintage)
         except FactorError as error:
-            return [f"Factors changed from {before.vintage} to {now.vintage}; the old ones are not to be had: {error}"]
+            return [LOST.format(before=before.vintage, now=now.vintage, error=error)]
         found = changes(*booked(), old, intensity)
-        return [f"{words(found, intensity, self._clock, 'fr')}\n{words(found, intensity, self._clock, 'en')}"]
+        return [in_both(words(found, intensity, self._clock, "fr"), words(found, intensity, self._clock, "en"))]
 
     def _state(self, intensity: Intensity) -> State:
         return State(self._source, intensity.method, intensity.zone, intensity.vintage)

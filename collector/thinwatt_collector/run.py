@@ -3,7 +3,7 @@
     listen → (every ``commit_every``) commit → answer → publish
 
 While the ledger fails nothing is answered and nothing more is received: the agents' spools hold what they have, and
-/metrics goes on showing what was committed, with /readyz saying why it is not newer.
+/metrics goes on showing what was committed, with /readyz saying why it is not newer; power, after a while, no more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent import __version__
-from thinwatt_collector.book import Event
+from thinwatt_collector.book import Event, in_both
 from thinwatt_collector.calibrated import archive
 from thinwatt_collector.calibrating import Calibrator
 from thinwatt_collector.catalogue import CATALOGUE
@@ -63,6 +63,8 @@ BATCH: Final = 0.05
 LONGEST_RETRY: Final = 30.0
 LONG_COMMIT: Final = 15.0
 """A commit that takes longer is told as one that fails [s]."""
+OUTAGE: Final = "nothing was booked for {seconds} s: {why}"
+OUTAGE_FR: Final = "rien n’a été comptabilisé pendant {seconds} s : {why}"
 NO_LABELS: Final = LabelSet([""])
 
 
@@ -79,9 +81,9 @@ class Collector:
         self._allow = AllowList(config.agents)
         self._ledger = open_ledger(config.ledger, config.ledger_memory)
         self._intensity = Latest(config.record, config.factors.get(config.booked_source, {}))
-        assumed = DeviceTable.packaged().of
+        assumed = DeviceTable.packaged(config.machines).of
         known_models = archive.read(config.state / archive.NAME)
-        self._step = Step(self._ledger, assumed, self._intensity, config.policy, known_models)
+        self._step = Step(self._ledger, assumed, self._intensity, config.policy, known_models, config.device_power)
         self._restated = Restated(config.state / "factors.json", config.booked_source, ZoneInfo(config.clocks))
         self.inventory = Watched(config.inventory, config.clocks, config.price)
         self._books = LedgerBooks(self._ledger, self._step)
@@ -100,7 +102,10 @@ class Collector:
             cells=published,
             booked=then,
             stale_after=config.stale_after,
+            assumed=assumed,
             calibrations=self._calibrator,
+            second_life=config.second_life,
+            newest=lambda: (self._doors.at // SECOND, self._trouble),
         )
         self.api = create_api(setting)
         self.own_api = create_api(replace(setting, access=Owner()))
@@ -134,7 +139,7 @@ class Collector:
     def families(self, technical: bool = False) -> Sequence[Family]:
         """Return the families of the last committed snapshot, and how old what is not in it may be."""
         return [
-            *self._doors.families(technical),
+            *self._doors.families(technical, time.time_ns()),
             Family(CATALOGUE["thinwatt_oldest_unbooked_seconds"], NO_LABELS, self._unbooked()),
         ]
 
@@ -158,15 +163,10 @@ class Collector:
         said += [f"two machines are alive under the name {a}: a cloned key" for a in named]
         if len(named) < len(conflicts):
             said.append("two machines are alive under the name of one endpoint: a cloned key; the log names it")
-        nameless = sum(1 for d in self._step.fleet.devices if d.kind == "unknown")
-        if nameless:
-            said.append(f"{nameless} devices have no class, so no model estimates them: set class in [agent] there")
-        return not (self._trouble or waits > LONG_COMMIT), [
-            *said,
-            *self._doors.public.said,
-            *self.inventory.now().said,
-            *self._keeper.said,
-        ]
+        if any(d.kind == "unknown" for d in self._step.fleet.devices):
+            said.append("some devices have no class, so no model estimates them: set class in [agent] there")
+        well = not self._trouble and waits <= LONG_COMMIT
+        return well, [*said, *self._doors.public.said, *self.inventory.now().said, *self._keeper.said]
 
     def _may_be_named(self, agent: str) -> bool:
         number = self._step.fleet.device_number(agent)
@@ -237,14 +237,15 @@ class Collector:
         self._untold = True
 
     def _booked(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return what is booked, by the hour: its first slot, and its energy [J]; what is made up is left out."""
+        """Return slots and their energy [J]: that of each hour, evenly; what is made up is left out."""
         reader = self._books.reader()
         try:
             first, end = reader.first(), (int(time.time()) // 900 + 1) * 900
             if first is None:
                 return np.zeros(0, np.int64), np.zeros(0)
             rows = reader.energy(first, max(first, end), "hour", "UTC", (), {"simulated": ("false",)})
-            return rows.begin // 900, rows.joules
+            slots = np.repeat(rows.begin // 900, 4) + np.tile(np.arange(4), len(rows))
+            return slots, np.repeat(rows.joules / 4.0, 4)
         finally:
             reader.close()
 
@@ -258,6 +259,7 @@ class Collector:
         if not self._gauges.ledger_up:
             log.warning("the ledger takes transactions again")
         self._gauges.ledger_up, self._retry, self._trouble, self._trouble_since = True, 1.0, "", 0
+        self._books.trouble = ""
 
     def _fail(self, error: LedgerError) -> None:
         if self._gauges.ledger_up:
@@ -265,7 +267,7 @@ class Collector:
         self._gauges.failed_commits += 1
         self._trouble_since = self._trouble_since or time.time_ns()
         self._gauges.ledger_up = False
-        self._trouble = str(error)
+        self._trouble = self._books.trouble = str(error)
         self._next_try = time.monotonic() + self._retry
         self._retry = min(2 * self._retry, LONGEST_RETRY)
 
@@ -277,7 +279,8 @@ class Collector:
             self._fail(error)
             return
         lasted = (time.time_ns() - self._trouble_since) / SECOND
-        self.note("ledger_outage", "ledger", f"nothing was booked for {lasted:.0f} s: {self._trouble}")
+        text = in_both(OUTAGE_FR, OUTAGE).format(seconds=round(lasted), why=self._trouble)
+        self.note("ledger_outage", "ledger", text)
         self.commit()
 
     def _publish(self) -> None:

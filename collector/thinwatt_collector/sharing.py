@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from thinwatt_collector.layout import OF_SESSION, DesktopColumns
+from thinwatt_collector.layout import OF_SESSION, DesktopColumns, SourceKey
 from thinwatt_collector.models import attribution
 from thinwatt_collector.models.attribution import Policy
 
@@ -134,6 +134,11 @@ def shared(
         np.concatenate((there, there, *[covered[..., None]] * len(HOST_LINES)), axis=3),
         tuple(sessions),
     )
+
+
+def source_of(line: Line, policy: Policy, basis: str) -> SourceKey:
+    """Return the series in the ledger of what went to a line by a policy."""
+    return SourceKey(SOURCE, line.text, policy, basis)
 
 
 def lines(desktops: DesktopColumns) -> tuple[Line, ...]:

@@ -11,13 +11,15 @@ from collections.abc import Iterable
 
 from thinwatt_agent import wire
 from thinwatt_collector import decode
+from thinwatt_collector.accept import DEVICE_POWER
 from thinwatt_collector.book import Event
 from thinwatt_collector.booking import Booking, Intensity
 from thinwatt_collector.calibrated import Calibrations
 from thinwatt_collector.decode import Rejected
-from thinwatt_collector.fleet import Fleet, ModelOf
+from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.ledger import BehindError, Ledger
 from thinwatt_collector.models.attribution import DEFAULT, Policy
+from thinwatt_collector.models.devices import ModelOf
 from thinwatt_collector.receive import Message
 from thinwatt_collector.tallies import Reply, Tallies, refusal
 
@@ -32,10 +34,11 @@ class Step:
         intensity: Intensity,
         policy: Policy = DEFAULT,
         calibrations: Calibrations | None = None,
+        device_power: float = DEVICE_POWER,
     ) -> None:
         self.ledger = ledger
         self._model_of = model_of
-        self._intensity, self._policy = intensity, policy
+        self._intensity, self._policy, self._device_power = intensity, policy, device_power
         self._hellos: dict[str, wire.Hello] = {}
         self._schemas: dict[bytes, wire.Schema] = {}
         self.fleet = Fleet(ledger.dimensions(), model_of, intensity.method, calibrations)
@@ -99,7 +102,8 @@ class Step:
             return self._book([m for m in frames if decode.schema_of(m) in known], events, now)
 
     def _book(self, frames: list[Message], events: list[Event], now: int) -> list[Reply]:
-        booking = Booking(self.fleet, self.ledger, self._intensity, self.tallies, now, self._policy)
+        known = self.fleet, self.ledger, self._intensity, self.tallies
+        booking = Booking(*known, now, self._policy, self._device_power)
         replies = booking.run(frames, events)
         return replies + self._as_the_ledger_says(booking.heard.values(), now) if booking.elsewhere else replies
 

@@ -38,6 +38,7 @@ COHERENT: Final = {
     "B": ("an amount of memory", "64 MiB"),
     "g/m^2": ("a mass by area", "0.0197 kg/mm^2"),
     "B/m^2": ("a density of memory", "1.24 GB/cm^2"),
+    "m^3/J": ("a volume by energy", "3.67 L/kWh"),
     "1": ("a ratio", "35 %"),
 }
 """Unit inside → what it measures and how somebody may write it."""

@@ -19,7 +19,7 @@ FINE = "fine"
 FAULTS = ("unreadable", "away", "frozen", "halted", "zero")
 STEP = 10
 """Seconds between two ticks."""
-BELIEVED = {"psys": 2000, "dram": 200, "package": 600}
+BELIEVED = {"psys": 2000, "dram": 200, "package": 1000}
 """What the agent believes a zone without stated limits to draw at most [W]."""
 
 

@@ -211,6 +211,11 @@ def test_the_checker_looks_at_the_key_files_and_says_how_to_make_one(tmp_path: P
     (tmp_path / "l").rmdir()
     shutil.copy(tmp_path / "agent.key.pub", tmp_path / "l")
     assert "l holds this agent's own key: copy the collector's" in says()
+    shutil.copy(tmp_path / "agent.key", tmp_path / "l")
+    assert "l holds this agent's own secret key: copy the collector's" in says()
+    shutil.copy(tmp_path / "collector.key", tmp_path / "l")
+    shutil.copy(tmp_path / "collector.key.pub", tmp_path / "l.pub")
+    assert "l holds a secret key, which no other machine should have: copy the collector's" in says()
     shutil.copy(tmp_path / "k", tmp_path / "l")
     assert len(config.check(file).collectors) == 2
     (tmp_path / "agent.key").chmod(0o644)

@@ -131,3 +131,13 @@ def test_a_boot_begins_anew_whatever_was_gone_before_it(tmp_path: Path) -> None:
         sampler.reroot(tmp_path)
         sampler.sample(at(when, boot=boot))
     assert sampler.totals.values()[:2] == pytest.approx((60, 20))
+
+
+@pytest.mark.parametrize("still", [1, 2])
+def test_a_register_that_stood_still_when_the_old_process_looked_last_loses_nothing(still: int, tmp_path: Path) -> None:
+    """Nothing was counted at that look, and what it shows to the new process rose since then."""
+    machine = Machine(tmp_path)
+    seen = [machine.show(90_000 + 30 * i) for i in (0, 1, *(1,) * still)]
+    assert seen[-1] == pytest.approx((30, 10))
+    machine.restart()
+    assert [machine.show(90_060 + 30 * i)[0] for i in range(2)] == [30, 60]

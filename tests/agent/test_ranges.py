@@ -1,16 +1,18 @@
-"""What a counter makes of a range that is known late, comes and goes, or is another at the next look."""
+"""What a counter makes of a range that is known late or is another at the next look, and of power beyond the limits."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.agent.recording import RAPL_RANGE, SECOND, at
-from thinwatt_agent.counters import EnergyCounter, Limits, elapsed
+from tests.agent.recording import RAPL_RANGE, SECOND, at, write, zone
+from thinwatt_agent.counters import AS_BEFORE, EnergyCounter, Limits, elapsed
+from thinwatt_agent.sources import Energy, rapl
 
 GARBAGE = 999_999_999_999_999
 RAPL = Limits(unit=1e-6, range=RAPL_RANGE, max_power=600.0, max_gap=30 * SECOND)
@@ -73,3 +75,53 @@ def test_a_bad_reading_held_back_is_forgotten_when_the_range_says_so() -> None:
     counter.read(200_600_000_000, at(130))
     assert (counter.joules, counter.covered) == (600.0, 30 * SECOND)
     assert [(e.kind, e.at) for e in counter.events] == [("failed", at(120))]
+
+
+def drawn(power: float, limits: Limits, before: float, intervals: int = 40) -> EnergyCounter:
+    """A counter of a register that turns over in the middle, at ``power`` [W]; ``before`` that up to there."""
+    counter, value = EnergyCounter(limits), RAPL_RANGE - round(before * 1e7 * intervals / 2) - 5_000_000
+    for i in range(intervals + 1):
+        counter.read(value % RAPL_RANGE, at(100 + 10 * i))
+        value += round((before if i < intervals / 2 else power) * 1e7)
+    return counter
+
+
+@pytest.mark.parametrize("power", [500.0, 760.0, 900.0, 990.0])
+def test_a_package_of_any_size_sold_counts_without_a_stated_limit_its_wraps_too(power: float, tmp_path: Path) -> None:
+    write(tmp_path, zone("package-0", 5))
+    counter = drawn(power, limits_of(tmp_path), power)
+    assert counter.joules == pytest.approx(power * 400, rel=1e-9)
+    assert [e.kind for e in counter.events] == ["wrap"]
+
+
+@pytest.mark.parametrize("before", [3.0, 40.0])
+def test_a_laptop_that_draws_more_than_its_limits_wraps(before: float, tmp_path: Path) -> None:
+    place = "sys/class/powercap/intel-rapl:0/constraint"
+    write(
+        tmp_path,
+        zone("package-0", 5) | {f"{place}_0_power_limit_uw": 15 * 10**6, f"{place}_1_power_limit_uw": 25 * 10**6},
+    )
+    counter = drawn(40.0, limits_of(tmp_path), before)
+    assert [e.kind for e in counter.events] == ["wrap"]
+    assert counter.covered == 400 * SECOND
+
+
+@given(st.floats(1.0, 400.0), st.floats(1.0, 600.0), st.integers(0, RAPL_RANGE))
+def test_a_fall_is_a_wrap_up_to_the_limits_or_what_was_drawn_before(before: float, then: float, at_: int) -> None:
+    """Whatever the register falls from and to: never at more than either, so a restart far from the end is one."""
+    careful = replace(RAPL, wrap_power=50.0)
+    counter, first = EnergyCounter(careful), max(0, RAPL_RANGE - round(then * 1e7) - round(before * 1e7) - at_ % 10**6)
+    for i, value in enumerate([first, first + round(before * 1e7), at_ % 10**6, at_ % 10**6 + 10**7]):
+        counter.read(value, at(10 * i))
+    counter.settle()
+    fell = RAPL_RANGE - first - round(before * 1e7) + at_ % 10**6
+    wrapped = [e.kind for e in counter.events] == ["wrap"]
+    assert not wrapped or fell <= max(50.0, AS_BEFORE * before) * 1e7 * (1 + 1e-9)
+
+
+def limits_of(root: Path) -> Limits:
+    read = rapl.probe(root, {})
+    assert read is not None
+    (spec,) = read.specs
+    assert isinstance(spec, Energy)
+    return Limits(spec.unit, spec.range, spec.max_power, 30 * SECOND, spec.wrap_power)

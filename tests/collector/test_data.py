@@ -19,6 +19,7 @@ from thinwatt_collector.factors.table import COLUMNS as ELECTRICITY
 from thinwatt_collector.inventory import making, profiles, reuse
 from thinwatt_collector.models import devices
 from thinwatt_collector.models.devices import DeviceTable, supply
+from thinwatt_collector.serve.api import indicators
 
 DEVICES = ("class", "model", "quantity")
 TABLES: dict[str, tuple[tuple[str, ...], str | dict[str, str]]] = {
@@ -27,6 +28,8 @@ TABLES: dict[str, tuple[tuple[str, ...], str | dict[str, str]]] = {
     "devices": (DEVICES, dict(devices.UNITS)),
     "electricity": (ELECTRICITY, "g/J"),
     "publishers": (publishers.COLUMNS, publishers.QUANTITIES),
+    "criteria": (("zone", "quantity"), dict(indicators.CRITERIA)),
+    "equivalences": (("name", "per", "en", "fr"), "g"),
     "reuse": (("quantity",), dict(reuse.QUANTITIES)),
     "supplies": (("kind", "level", "load"), "1"),
     "times": (("class", "quantity"), dict(profiles.QUANTITIES)),

@@ -16,6 +16,7 @@ from tests.collector.sending import LOAD, NOW, PLUG, RAPL, SECOND, Bench, Sender
 from thinwatt_agent import wire
 from thinwatt_agent.wire import Column, Group, Schema
 from thinwatt_collector import allowance, booking, clock, fleet
+from thinwatt_collector.accept import DEVICE_POWER
 from thinwatt_collector.identity import Conflicts
 from thinwatt_collector.labels import Totals
 from thinwatt_collector.layout import LARGEST, visible
@@ -269,10 +270,10 @@ def test_the_largest_energy_that_is_taken_drowns_no_minute_of_another() -> None:
     good = honest(bench)
     s = Sender("a")
     bench.hello(s)
-    assert bench.book(s, s.frame(0, [(1, 10.0, [LARGEST, 10.0])])) == 1
+    assert bench.book(s, s.frame(0, [(1, 10.0, [3610.0 * DEVICE_POWER, 10.0])])) == 1
     before = bench.totals()["ENERGY", "measured, host"]
     bench.book(good, good.frame(2, [(3, 30.0, [1300.0, 30.0])]))
-    assert bench.totals()["ENERGY", "measured, host"] - before == pytest.approx(300.0, rel=1e-3)
+    assert bench.totals()["ENERGY", "measured, host"] - before == pytest.approx(300.0, rel=1e-9)
 
 
 def test_a_host_may_be_up_for_a_decade() -> None:

@@ -74,6 +74,13 @@ def test_a_good_configuration_is_called_good(site: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"{site}: good\n")
 
 
+def test_a_good_configuration_that_is_open_to_everybody_is_called_so(site: Path) -> None:
+    site.write_text('[link]\nbind = "tcp://127.0.0.1:*"\n[web]\nlisten = "0.0.0.0:*"\n')
+    done = command("check-config", config=site)
+    assert (done.returncode, done.stdout) == (0, f"{site}: good\n")
+    assert done.stderr.startswith(f"{site}: WARNING: [web] listen = '0.0.0.0:*' opens /metrics")
+
+
 def test_everything_that_is_wrong_is_told_at_once(site: Path) -> None:
     site.with_name("collector.key").unlink()
     site.with_name("agents.keys").write_text("host-1 tooshort\n")

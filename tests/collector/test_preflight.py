@@ -132,7 +132,8 @@ def test_the_secret_key_is_a_key_that_nobody_else_may_read(site: Path) -> None:
 
 def test_the_list_of_agents_is_a_file_and_its_wrong_lines_are_told_to_whoever_asks_closely(site: Path) -> None:
     listed = site.with_name("agents.keys")
-    key = site.with_name("collector.key.pub").read_text().strip()
+    keys.generate(site.with_name("host.key"))
+    key = site.with_name("host.key.pub").read_text().strip()
     listed.write_bytes(f"host-1 {key}\nhost-2 tooshort\nh\xe9 {key}\n".encode("latin-1") + b"x " + b"#" * 40)
     assert not says(site), "a wrong line stops no collector"
     said = says(site, True).splitlines()
@@ -230,3 +231,41 @@ def test_one_value_changed_to_anything_is_good_or_a_mistake_on_this_machine(site
     assert {path.name for path in site.parent.iterdir()} == {
         "agents.keys", "changed.toml", "collector.key", "collector.key.pub", "collector.toml"
     }  # fmt: skip
+
+
+def test_the_key_of_an_agent_is_no_collectors(site: Path) -> None:
+    public = (site.parent / "collector.key.pub").read_text()
+    (site.parent / "agents.keys").write_text(f"host-1 {public}")
+    said = says(site)
+    assert "link.secret_key: " in said
+    assert "is the key of the agent 'host-1' in" in said
+    assert "thinwatt-collector keygen" in said
+
+
+def test_a_price_needs_its_day(site: Path) -> None:
+    assert "tariff.eur_per_kwh: a price holds from a day on" in says(site, eur_per_kwh="0.21")
+    assert says(site, eur_per_kwh="0.21", date="2026-02-01") == ""
+
+
+@pytest.mark.parametrize(
+    "where", ["duckdb::memory:", "duckdb::memory:named", "duckdb:state/:memory:", "duckdb:md:site"]
+)
+def test_a_ledger_that_is_no_file_is_refused(where: str, site: Path) -> None:
+    assert "ledger.ledger: " in (said := says(site, ledger=where))
+    assert "write 'duckdb:state/ledger.duckdb'" in said
+    with pytest.raises(LedgerError, match="is no file"):
+        open_ledger(where, 2.0**28)
+
+
+@pytest.mark.parametrize(
+    "listen, loud",
+    [
+        ("127.0.0.1:9466", False), ("127.8.9.1:9466", False), ("localhost:9466", False), ("[::1]:9466", False),
+        ("0.0.0.0:9466", True), ("[::]:9466", True), (":9466", True), ("10.1.2.3:9466", True), ("here.local:1", True),
+    ],
+)  # fmt: skip
+def test_what_is_open_to_others_without_a_password_is_said_loudly(listen: str, loud: bool, tmp_path: Path) -> None:
+    said = list(preflight.open_doors(listen, None))
+    assert len(said) == loud
+    assert all("docs/web-config.md" in line and listen in line for line in said)
+    assert list(preflight.open_doors(listen, tmp_path / "web.yml")) == []

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 
 import hypothesis.strategies as st
+import numpy as np
 from hypothesis import given
 from hypothesis import settings as property_settings
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
@@ -13,8 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 from tests.collector.sending import HOST, LOAD, NOTHING_KNOWN, PLUG, RAPL, SECOND, Bench, Sender, pair
 from thinwatt_agent.wire import Group, Schema
 from thinwatt_collector.publication import Counters, Publication
+from thinwatt_collector.serve.api import answers
 from thinwatt_collector.serve.api.published import Counter
-from thinwatt_collector.serve.exposition import render
+from thinwatt_collector.serve.api.shown import of_classes
+from thinwatt_collector.serve.exposition import Family, render
 from thinwatt_collector.snapshot import K_ANONYMITY, PerDevice, Rules, Snapshots
 
 STALE = 300.0
@@ -67,12 +71,20 @@ class Site:
         self.bench.commit()
         return self.read()
 
-    def text(self, in_openmetrics: bool = False) -> str:
+    def families(self) -> list[Family]:
         step = self.bench.step
         now = self.bench.now
         found = self.snapshots.of(step.fleet, step.tallies.skew, step.tallies.conflicts.now(now), now)
-        text = render(self.publication.of(found, step.fleet), in_openmetrics).decode()
+        return self.publication.of(found, step.fleet)
+
+    def text(self, in_openmetrics: bool = False) -> str:
+        text = render(self.families(), in_openmetrics).decode()
         return text + "# EOF\n" * in_openmetrics
+
+    def fleet(self) -> tuple[float | None, int | None]:
+        """Return the power and the number of desktops that the API tells everybody."""
+        rows = answers.fleet(of_classes(self.families()))
+        return next(((row["watts"], row["devices"]) for row in rows if row["class"] == "desktop"), (None, None))
 
     def read(self) -> Page:
         samples = [s for family in plain(self.text()) for s in family.samples]
@@ -162,6 +174,51 @@ def test_power_and_number_move_by_what_five_did(commits: list[set[int]], restart
         else:
             assert page[POWER] == sum(shown.values())
             assert page["devices", "desktop"] == len(shown)
+
+
+@property_settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.sets(st.integers(0, 7), max_size=8), st.sampled_from([0, 0, 0, 1])), max_size=8),
+    st.sets(st.integers(1, 7), max_size=2),
+)
+def test_no_combination_of_powers_is_of_four_devices(commits: list[tuple[set[int], int]], restarts: set[int]) -> None:
+    """An attacker reads `/metrics` and `/fleet` after every commit; PCs come, go, fall silent; the collector restarts.
+
+    Each power that a device ever said is an unknown of its own; each power of the class that is shown, one equation.
+    Adding and subtracting them, with any weights, leaves nothing that is of four devices.
+    """
+    site = Site()
+    said: dict[tuple[int, float], int] = {}
+    present: dict[int, float] = {}
+    states: list[dict[int, float]] = []
+    shown: set[tuple[tuple[int, float], ...]] = set()
+    watts = np.random.default_rng(1).integers(1, 1 << 30, (8, 8))
+    for number, (devices, silence) in enumerate(commits):
+        if number in restarts:
+            site.restart()
+            present = {}
+        if silence:
+            site.wait(STALE + 1)
+            for of in (site.senders, site.told, site.at, present):  # switched off, and later on again
+                of.clear()
+        for device in sorted(devices):
+            present[device] = float(watts[number, device])
+            said[device, present[device]] = len(said)
+            site.book(f"pc-{device}", present[device])
+        states.append(dict(present))
+        page = site.commit()
+        assert site.fleet() == (page.get(POWER), page.get(("devices", "desktop")))
+        if POWER in page:
+            many = [of for of in states if len(of) == round(page["devices", "desktop"])]
+            (behind,) = {tuple(sorted(of.items())) for of in many if sum(of.values()) == page[POWER]}
+            shown.add(behind)
+    known = np.zeros((len(shown), len(said)))
+    for row, powers in enumerate(sorted(shown)):
+        known[row, [said[of] for of in powers]] = 1.0
+    owner = np.array([device for device, _ in said])
+    rank = np.linalg.matrix_rank(known) if known.size else 0
+    for few in itertools.combinations(range(8), K_ANONYMITY - 1):
+        assert not known.size or np.linalg.matrix_rank(known * ~np.isin(owner, few)) == rank
 
 
 def everyone(site: Site, count: int = K_ANONYMITY, **of: str) -> Page:

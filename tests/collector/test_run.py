@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import zmq
 
@@ -15,6 +16,7 @@ from tests.collector.sending import SECOND, Sender, pair
 from tests.collector.serve.api.conftest import served
 from thinwatt_agent.wire import Group, Schema
 from thinwatt_collector.config import parse
+from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.receive import Message
 from thinwatt_collector.run import Collector
 from thinwatt_collector.serve.api.tokens import make
@@ -63,6 +65,42 @@ def test_a_class_of_too_few_devices_is_explained(collector: Collector) -> None:
     (why,) = [line for line in collector.ready()[1] if line.startswith("class desktop")]
     assert "not shown: fewer than 5" in why
     assert not [f for f in collector.families() if 'class="desktop"' in "".join(f.labels.pieces())]
+
+
+def test_a_ledger_that_turns_read_only_is_told_by_every_door_and_old_power_is_not_shown_as_that_of_now(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hear(collector, "srv-1", "host")
+    why = "can't open the ledger ledger.duckdb: IO Error: Read-only file system"
+
+    def closed() -> Any:
+        raise LedgerError("the ledger can't be read: Connection Error: Connection already closed!")
+
+    def power(client: httpx.Client) -> list[float | None]:
+        told = [row["watts"] for row in client.get("/api/v1/fleet").json()["classes"]]
+        assert ("thinwatt_power_watts{" in client.get("/metrics").text) == any(told)
+        return told
+
+    with served(create_app(collector, collector.api)) as client:
+        before = client.get("/api/v1/fleet").json()
+        assert (before["trouble"], power(client)) == (None, [50.0])
+        with monkeypatch.context() as patch:
+            patch.setattr(collector._ledger, "reader", closed)
+            collector._fail(LedgerError(why))
+            found = client.get("/api/v1/energy")
+            assert (found.status_code, found.headers["retry-after"]) == (503, "10")
+            assert found.json()["detail"] == f"the ledger can't be read now: {why}"
+            assert "/readyz" in found.json()["remedy"]
+            assert why in client.get("/readyz").text
+            during = client.get("/api/v1/fleet").json()
+            assert (during["trouble"], during["at"], power(client)) == (why, before["at"], [50.0])
+            collector._doors.at -= round(collector._config.stale_after * SECOND)
+            assert power(client) == [None]
+            assert "thinwatt_energy_joules_total{" in client.get("/metrics").text, "counters stand"
+        collector._recover()
+        assert client.get("/api/v1/energy").status_code == 200
+        after = client.get("/api/v1/fleet").json()
+        assert (after["trouble"], power(client)) == (None, [50.0])
 
 
 INVENTORY = """

@@ -17,15 +17,18 @@ import zmq
 
 from tests.collector.factors.test_csv import E4
 from tests.collector.factors.test_table import HEADER
-from tests.collector.sending import SECOND, Sender
-from thinwatt_collector.config import parse
+from tests.collector.sending import RAPL, SECOND, Sender
+from thinwatt_agent.places.file import ConfigError
+from thinwatt_agent.wire import Group, Schema
+from thinwatt_collector.config import check, parse
 from thinwatt_collector.receive import Message
 from thinwatt_collector.run import Collector
 from thinwatt_collector.serve.api.energy import Z95
-from thinwatt_collector.serve.app import create_app
+from thinwatt_collector.serve.app import below, create_app
 from thinwatt_collector.serve.server import serve
 
 KWH = 3.6e6
+BEGIN = datetime(2025, 6, 1, 10, tzinfo=UTC)
 ROW = (
     "FR,Europe/Paris,ademe_acv_annual,{year},mix {year},v{year},{day},{value},kgCO2e/kWh,{year}-01-01,10 %,normal,"
     "a sheet\n"
@@ -61,6 +64,14 @@ def book(collector: Collector, begin: datetime, seconds: float, joules: float) -
     frames = (sender.hello({"class": "host"}), sender.frame(0, [(1, seconds, [joules, seconds])], at=seconds))
     assert collector._step.take([Message(b"\0r", "srv-1", data, time.time_ns()) for data in frames]) == []
     collector.commit()
+
+
+def asked(collector: Collector, path: str, *, owner: bool = True) -> httpx.Response:
+    web = serve(below(collector.own_api) if owner else create_app(collector, collector.api), None, "127.0.0.1:0")
+    try:
+        return httpx.get(f"http://127.0.0.1:{web.port}/api/v1/{path}")
+    finally:
+        web.close()
 
 
 def energy(collector: Collector, window: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -161,6 +172,13 @@ def test_newer_factors_restate_the_carbon_and_leave_the_energy_and_are_told_once
         collector.commit()
     with running(tmp_path, carbon) as collector:
         after, _ = energy(collector, window)
+        told = asked(collector, "events").json()["events"]
+        public = asked(collector, "events", owner=False).json()["events"]
+    assert [event["kind"] for event in told] == ["restated"]
+    assert told[0]["text"]["fr"].startswith("Carbone du 2025-06-01 02:00 au 2025-07-01 02:00 (Europe/Paris)")
+    assert "2,880 quarters of an hour, 1,000.000 kWh" in told[0]["text"]["en"]
+    assert "51.900 kgCO2e became 46.100 kgCO2e" in told[0]["text"]["en"]
+    assert [event["text"] for event in public] == [None]
     assert (before["kgco2e"], after["kgco2e"]) == (pytest.approx(51.9), pytest.approx(46.1))
     assert (before["fallback"], after["fallback"]) == (True, False)
     for unchanged in ("joules", "kwh", "covered_seconds"):
@@ -209,3 +227,47 @@ def test_a_live_method_is_never_what_is_booked(tmp_path: Path) -> None:
         book(collector, datetime(2025, 6, 1, tzinfo=UTC), 86_400.0, 1000.0 * KWH)
         row, found = energy(collector, "begin=2025-06-01&end=2025-06-03")
     assert (found["method"], row["kgco2e"]) == ("ademe_acv_annual", pytest.approx(46.1))
+
+
+OURS = """class,model,quantity,value,unit,valid_from,uncertainty,distribution,source
+host,Ours 400,base,40,W,2026-01-01,10 %,uniform,our own measurement
+host,Ours 400,rating,400,W,2026-01-01,1 %,uniform,its plate
+host,Ours 400,supply_20,88,%,2026-01-01,2 %,uniform,80 PLUS Gold
+host,Ours 400,supply_50,92,%,2026-01-01,2 %,uniform,80 PLUS Gold
+host,Ours 400,supply_100,88,%,2026-01-01,2 %,uniform,80 PLUS Gold
+"""
+
+
+@pytest.mark.parametrize(
+    "watts, wall", [(100.0, 140 / 0.90), (20.0, 60 / 0.88), (160.0, 200 / 0.92), (310.0, 350 / 0.89)]
+)
+def test_e11_counters_behind_a_power_supply_with_a_curve(tmp_path: Path, watts: float, wall: float) -> None:
+    """100 W of packages and 40 W beside them behind a Gold supply of 400 W draw 155.56 W; so at other loads."""
+    (tmp_path / "ours.csv").write_text(OURS)
+    with running(tmp_path, '[models]\ndevices = "ours.csv"\n') as collector:
+        sender = Sender("srv-1", schema=Schema((Group(("",), RAPL),)), offset=int(BEGIN.timestamp()) * SECOND)
+        rows = [(n, 60.0 * n, [watts * 60 * n, 60.0 * n]) for n in range(1, 61)]
+        frames = (sender.hello({"class": "host", "model": "Ours 400"}), sender.frame(0, rows, at=3600.0))
+        assert collector._step.take([Message(b"\0r", "srv-1", data, time.time_ns()) for data in frames]) == []
+        collector.commit()
+        row, _ = energy(collector, "begin=2025-06-01&end=2025-06-02&basis=modelled")
+    assert row["kwh"] == pytest.approx(wall / 1000, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "old, new, told",
+    [
+        ("rating,400,W", "rating,400,J", "line 3"),
+        ("host,Ours 400,rating,400,W,2026-01-01,1 %,uniform,its plate\n", "", "needs rating too"),
+        ("supply_50,92,%", "supply_50,92,1", "no efficiency"),
+        ("supply_50,92,%", "supply_20,92,%", "supply_20 twice"),
+    ],
+)
+def test_a_table_of_ones_own_that_cannot_be_is_told_with_its_line(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    (tmp_path / "ours.csv").write_text(OURS.replace(old, new))
+    file = tmp_path / "collector.toml"
+    file.write_text('[models]\ndevices = "ours.csv"\n')
+    with pytest.raises(ConfigError, match=told):
+        check(file)

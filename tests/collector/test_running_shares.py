@@ -7,17 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.agent.recording import at
 from tests.collector.sending import SECOND, Sender
-from tests.collector.test_running_carbon import running
+from tests.collector.test_running_carbon import asked, running
 from thinwatt_agent.loop import Sampler, SamplerOptions
 from thinwatt_collector.receive import Message
 from thinwatt_collector.run import Collector
-from thinwatt_collector.serve.app import below, create_app
-from thinwatt_collector.serve.server import serve
 
 BEGIN = datetime(2026, 3, 2, 8, tzinfo=UTC)
 WINDOW = "begin=2026-03-02T08:00Z&end=2026-03-02T12:00Z"
@@ -36,14 +33,6 @@ def send(collector: Collector, side: int, hours: float = 3.0) -> None:
     data += [sender.frame(start, ticks[start : start + 5], at=ticks[-1][1]) for start in range(0, len(ticks), 5)]
     assert collector._step.take([Message(b"\0r", name, one, time.time_ns()) for one in data]) == []
     collector.commit()
-
-
-def asked(collector: Collector, path: str, *, owner: bool = True) -> httpx.Response:
-    web = serve(below(collector.own_api) if owner else create_app(collector, collector.api), None, "127.0.0.1:0")
-    try:
-        return httpx.get(f"http://127.0.0.1:{web.port}/api/v1/{path}")
-    finally:
-        web.close()
 
 
 def total(rows: list[dict[str, Any]], name: str = "kwh") -> float:

@@ -2,90 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import time
-from collections.abc import Iterator
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Route
 
-from hatch_build import UnreachableError, fetch
-from tests.collector.serve.api.conftest import SOURCES, Campus, Shelf, application, served
-from tests.peers.conftest import Peer
-from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
+from tests.peers.showing import ALONE, ESTIMATE, base_of, opened, shown_number, with_estimate
 
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
-AXE = "4.14.1", "sha512-FHfa+lmNjQZfJz1q8wKqIDwC6DExcHt/pkjNQb09a3NPjCKg2rhu5qb2S4r76ASyFNNtuFooJpZe37OgudVGtQ=="
 VIEWS = [(360, "light"), (360, "dark"), (768, "light"), (768, "dark"), (1280, "light"), (1280, "dark")]
-
-
-@pytest.fixture(scope="module")
-def axe(request: pytest.FixtureRequest) -> str:
-    """The source of axe-core, kept in pytest's cache."""
-    folder = Path(request.config.cache.mkdir("axe-core"))
-    try:
-        fetch("axe-core", *AXE, ["axe.min.js"], folder)
-    except UnreachableError as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
-    return (folder / "axe.min.js").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """Two hosts and six PCs that are real, and a host that is made up: three days up to now."""
-    folder = tmp_path_factory.mktemp("page")
-    ledger = DuckDBLedger(folder / "ledger.duckdb")
-    for number, name, basis in SOURCES:
-        ledger._connection.execute("INSERT INTO source VALUES (?, ?, '', 'wall', ?)", [number, name, basis])
-    campus = Campus(ledger)
-    now = int(time.time())
-    slots = range(now // 900 - 3 * 96, now // 900, 4)
-    for n in range(2):
-        campus.energy(campus.device(f"host-{n}", "host", "R650"), slots, 180_000.0, source=0)
-    campus.energy(campus.device("host-x", "host", "R650", simulated=True), slots, 7_200_000.0, source=0)
-    for n in range(6):
-        campus.energy(campus.device(f"pc-{n}", "desktop", "OptiPlex"), slots, 18_000.0, bias=900.0)
-    with served(application(Shelf(ledger), folder / "tokens.toml", "public", [now])) as found:
-        yield found
-    ledger.close()
-
-
-@pytest.fixture(scope="module")
-def browser(peer: Peer) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=peer("chromium"), args=ARGUMENTS)
-        yield found
-        found.close()
-
-
-@pytest.fixture
-def said() -> list[str]:
-    """What the console said, and the hosts asked that are not ours."""
-    return []
-
-
-def opened(browser: Browser, base: str, said: list[str], **options: Any) -> Page:
-    page = browser.new_context(bypass_csp=False, **options).new_page()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith((base, "data:")) else said.append(r.url))
-    page.goto(base)
-    page.wait_for_selector("html[data-ready]", timeout=60_000)
-    return page
-
-
-def base_of(client: httpx.Client) -> str:
-    return str(client.base_url).rstrip("/")
 
 
 @pytest.mark.slow
@@ -148,125 +75,6 @@ def test_it_is_reached_by_keyboard_and_speaks_the_language_that_is_chosen(
     assert page.get_by_role("heading", level=1).inner_text() == "Energy of the desktops"
     assert not re.search(r"Aujourd|Puissance|Énergie", page.locator("main").inner_text())
     assert said == []
-    page.context.close()
-
-
-GROUP = {"site": "Saint-Jean", "building": "Bât. B", "room": "B305", "class": "desktop", "by_design": 0}
-ESTIMATE: dict[str, Any] = {
-    "devices": 700,
-    "agents": 6,
-    "by_design": 4,
-    "unlisted": 0,
-    "simulated": False,
-    "energy": {"kwh": 52_000.0, "kwh_low": 30_000.0, "kwh_high": 80_000.0},
-    "carbon": {"kgco2e": 2_600.0, "kgco2e_low": 1_400.0, "kgco2e_high": 4_200.0},
-    "price": {"eur": 10_400.0, "eur_low": 6_000.0, "eur_high": 16_000.0, "tariffs": ["0.2"], "share_priced": 1.0},
-    "groups": [
-        {**GROUP, "devices": 100, "with_agent": 6, "kwh": 12_000.0, "kwh_low": 6_000.0, "kwh_high": 20_000.0},
-        {
-            **GROUP,
-            "room": "B306",
-            "devices": 600,
-            "with_agent": 0,
-            "kwh": 40_000.0,
-            "kwh_low": 20_000.0,
-            "kwh_high": 65e3,
-        },
-    ],
-    "advice": [
-        {**dict.fromkeys(("site", "building", "room", "class", "model"), "other"), "devices": 5}
-        | {"kwh_removed": 9_000.0, "share_removed": 0.18},
-        {**GROUP, "model": "OptiPlex", "devices": 24, "kwh_removed": 4_100.0, "share_removed": 0.082},
-    ],
-}
-ALONE = {**ESTIMATE, "agents": 0, "groups": [{**of, "with_agent": 0} for of in ESTIMATE["groups"]]}
-
-
-def with_estimate(page: Page, client: httpx.Client, estimate: dict[str, Any] | None) -> None:
-    """Answer as a collector with an inventory and prices; its places are the classes."""
-
-    def energy(route: Route) -> None:
-        placed = "building" in route.request.url
-        url = re.sub(r"by=site[^&]*", "by=class", route.request.url)
-        document = client.get(url).json()
-        for row in document["rows"]:
-            row.update({"eur": 12.5, "eur_low": 10.0, "eur_high": 15.0})
-            row.update({"site": "Saint-Jean", "building": "Bât. B", "room": row["class"]} if placed else {})
-        route.fulfill(json=document)
-
-    paths = {"/energy": {"by": "site|building|room"}, "/me": {}, "/estimate": {}}
-    page.route("**/api/v1/energy?*", energy)
-    page.route("**/api/v1/openapi.json", lambda route: route.fulfill(json={"info": {"version": "1"}, "paths": paths}))
-    page.route("**/api/v1/me", lambda route: route.fulfill(json={"inventory": estimate is not None}))
-    page.route("**/api/v1/estimate", lambda route: route.fulfill(json=estimate))
-
-
-def silent(page: Page) -> None:
-    """Answer as a collector that nobody has told anything."""
-    fleet: dict[str, Any] = {"classes": [], "agents": {"known": 0, "silent": 0}, "since": None}
-
-    def nothing(route: Route) -> None:
-        document: dict[str, Any] = {"zone": "Europe/Paris", "carbon": {"factors": []}, "rows": [], "next": None}
-        route.fulfill(json=document)
-
-    page.route("**/api/v1/fleet", lambda route: route.fulfill(json=fleet))
-    page.route("**/api/v1/energy?*", nothing)
-
-
-def shown_number(text: str) -> float:
-    """Return the number of a French figure."""
-    found = re.sub(r"[^\d,]", "", text.replace("CO₂", "")).replace(",", ".")
-    return float(found)
-
-
-@pytest.mark.parametrize("language", ["fr-FR", "en-GB"])
-def test_before_the_first_agent_it_opens_with_the_inventorys_estimate(
-    browser: Browser, client: httpx.Client, axe: str, said: list[str], language: str
-) -> None:
-    page = browser.new_context(locale=language, viewport={"width": 1280, "height": 1400}).new_page()
-    page.on("console", lambda message: said.append(message.text))
-    with_estimate(page, client, ALONE)
-    silent(page)
-    page.goto(base_of(client))
-    page.wait_for_selector("html[data-ready]", timeout=60_000)
-    main = page.locator("main").inner_text()
-    assert not re.search(r"inconnu|unknown|\b0 kW\b|\bother\b", main.replace("\u202f", " "))
-    assert page.locator(".chart").count() == 0  # no empty axes
-    assert page.locator("#kind-estimate").is_visible()
-    french = language == "fr-FR"
-    assert ("supposé, sans agent" if french else "assumed, no agent") in page.locator("#certain").inner_text()
-    assert re.search(r"100\s?%", page.locator("#certain").inner_text())
-    for period in ("today", "month", "year"):
-        tile = page.locator(f"article:has(#whole-{period})").inner_text()
-        assert all(unit in tile for unit in ("Wh", "€", "CO₂e", "100"))
-    # The mean of a year: 52,000 kWh / 8,760 h, with the ends of its interval.
-    power = re.sub(r"\s", "", page.locator("#power").inner_text())
-    assert "5936W" in power.replace(",", "")
-    assert "3425W" in power.replace(",", "")
-    assert "9132W" in power.replace(",", "")
-    # What to measure next is in sight without scrolling, what nobody can act on is no advice.
-    box = page.locator("#advice li").first.bounding_box()
-    assert box is not None
-    assert box["y"] < 1400
-    assert page.locator("#advice li").count() == 1
-    assert "Saint-Jean · Bât. B · B305" in page.locator("#advice li").inner_text()
-    page.evaluate(axe)
-    assert page.evaluate("axe.run(document).then(found => found.violations.map(v => v.id))") == []
-    assert said == []
-    page.context.close()
-
-
-def test_without_agent_and_inventory_it_says_what_to_do(
-    browser: Browser, client: httpx.Client, said: list[str]
-) -> None:
-    page = browser.new_context(locale="fr-FR").new_page()
-    with_estimate(page, client, None)
-    silent(page)
-    page.goto(base_of(client))
-    page.wait_for_selector("html[data-ready]", timeout=60_000)
-    main = page.locator("main").inner_text()
-    assert "thinwatt-collector inventory example" in main
-    assert not re.search(r"inconnu|Coût", main)
     page.context.close()
 
 
@@ -388,6 +196,31 @@ def test_last_year_is_compared_with_what_the_ledger_has_of_it(
     assert "-20 % par rapport à la même partie du mois depuis le 1er novembre 2025" in month
     assert "-20 % par rapport aux mêmes jours de l’an dernier depuis le 1er octobre 2025" in year
     assert "ne remonte pas plus loin" in year
+    assert said == []
+    page.context.close()
+
+
+def test_why_earlier_figures_changed_is_told_in_the_language_of_the_page(
+    browser: Browser, client: httpx.Client, said: list[str]
+) -> None:
+    """With figures for the technical role; everybody sees that something did, and when."""
+    page = opened(browser, base_of(client), said, locale="fr-FR")
+    told = page.locator("#changes-section")
+    assert "Facteurs d’émission plus récents" in told.inner_text()
+    assert "−5,8 kg" not in told.inner_text()
+    public = client.get("/api/v1/events").json()
+    assert [event["text"] for event in public["events"]] == [None]
+    text = {"fr": "Carbone recalculé de −5,8 kg.\nLe détail.", "en": "Restated by −5.8 kg.\nMore."}
+    document = public | {"events": [event | {"text": text} for event in public["events"]]}
+    page.route("**/api/v1/events?*", lambda route: route.fulfill(json=document))
+    page.reload()
+    page.wait_for_selector("html[data-ready=fr]", timeout=60_000)
+    assert "−5,8 kg" in told.inner_text()
+    told.get_by_text("Le détail", exact=True).click()
+    assert "Le détail." in told.inner_text()
+    page.get_by_role("button", name="EN").click()
+    page.wait_for_selector("html[data-ready=en]", timeout=60_000)
+    assert "Restated by −5.8 kg." in told.inner_text()
     assert said == []
     page.context.close()
 

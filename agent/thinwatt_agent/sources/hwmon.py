@@ -6,6 +6,8 @@ channel or repeats one, as far as names tell: the package inside its card, outpu
 and energy are both shown, a rail that two chips watch. Of those that repeat each other the first that reads counts.
 
 ``amd_energy`` is the door to the registers that powercap's packages show; its sockets are their twins (totals.py).
+Other chips that tell of a processor (an APU's GPU, ``zenpower``, ``fam15h_power``) are not summed where such registers
+can be read: they repeat them.
 """
 
 from __future__ import annotations
@@ -57,7 +59,16 @@ INSIDE: Final = (
     (re.compile("power total"), re.compile("power .*")),
     (re.compile("System"), re.compile("(?!System).*")),
     (re.compile(r"pin\d*"), re.compile(r"pout\d+")),
+    # zenpower of Zen 4 and later shows the package beside its cores; macsmc-hwmon the Mac beside its rails.
+    (re.compile("RAPL_P_Package"), re.compile("(?!RAPL_P_Package).*")),
+    (re.compile("Total System Power"), re.compile("(?!Total System Power|AC Input Power).*")),
 )
+# The power of an APU "includes the CPU" (the hwmon section of amdgpu_pm.c); of amdgpu's chips only those of APUs have a
+# voltage of the northbridge, in1. fam15h_power: Documentation/hwmon/fam15h_power.rst.
+PROCESSORS: Final = ("zenpower", "fam15h_power")
+APU: Final = "amdgpu"
+REPEATS: Final = "the same as the processors' registers (powercap, amd_energy)"
+WITH_BATTERY: Final = "left out: it holds Total System Power, and what charges the battery"
 GENERIC: Final = re.compile(r"p(in|out)\d*|power .*")
 """Labels that every power supply has: two of them are two supplies."""
 PCI: Final = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
@@ -91,6 +102,16 @@ class Sensor:
         """What the channel is called, else the channel."""
         return self.named or self.channel
 
+    @cached_property
+    def apu(self) -> bool:
+        """Whether it is the GPU in a processor, and tells of all of it."""
+        return self.chip == APU and (self.folder / "in1_input").exists()
+
+    @property
+    def processor(self) -> bool:
+        """Whether it tells of processors, as their registers do."""
+        return self.apu or self.chip in PROCESSORS
+
     @property
     def number(self) -> str:
         """Of the channel: power1 and energy1 are the same rail."""
@@ -113,12 +134,21 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
     if all(isinstance(first, PermissionError) for first in firsts):
         raise Denied("the sensors below /sys/class/hwmon are not readable", REMEDY)
     reads = [isinstance(first, int) for first in firsts]
-    specs = _specs(sensors, reads, float(option(options, OPTIONS, "max_power")))
+    registers = any(s.chip == AMD and of for s, of in zip(sensors, reads, strict=True)) or _packages(root)
+    specs = _specs(sensors, reads, float(option(options, OPTIONS, "max_power")), registers)
 
     def read(_: Instant) -> Values:
         return [_value(sensor, file) for sensor, file in zip(sensors, files, strict=True)]
 
     return Read(specs, read)
+
+
+def _packages(root: Path) -> bool:
+    """Whether a package's register can be read in powercap."""
+    place = root / "sys/class/powercap"
+    zones = [place / name for name in children(place) if "rapl" in name]
+    found = [zone for zone in zones if text(zone / "name").startswith("package")]
+    return any(isinstance(_first(File(zone / "energy_uj")), int) for zone in found)
 
 
 def _sensors(place: Path) -> list[Sensor]:
@@ -145,9 +175,9 @@ def _first(file: File) -> int | OSError | None:
         return error
 
 
-def _specs(sensors: list[Sensor], reads: list[bool], highest: float) -> tuple[Energy | Power, ...]:
+def _specs(sensors: list[Sensor], reads: list[bool], highest: float, registers: bool) -> tuple[Energy | Power, ...]:
     parts = _parts(sensors)
-    roles = _roles(sensors, reads, parts)
+    roles = _roles(sensors, reads, parts, registers)
     specs: list[Energy | Power] = []
     for sensor, part, role in zip(sensors, parts, roles, strict=True):
         scope, basis = ("node", "measured") if sensor.node else ("component", "modelled")
@@ -171,18 +201,26 @@ def _parts(sensors: list[Sensor]) -> list[str]:
     return [n if times[n] == 1 else f"{n} ({_device(s.folder)})" for s, n in zip(sensors, names, strict=True)]
 
 
-def _roles(sensors: list[Sensor], reads: list[bool], parts: list[str]) -> list[str]:
-    """Return of each sensor what it lies inside or repeats, "" for one that counts."""
+def _roles(sensors: list[Sensor], reads: list[bool], parts: list[str], registers: bool) -> list[str]:
+    """Return of each sensor what it lies inside or repeats, "" for one that counts.
+
+    ``registers``: those of the processors can be read.
+    """
+    system = any(s.label == "Total System Power" and of for s, of in zip(sensors, reads, strict=True))
     roles: list[str] = []
     order = sorted(range(len(sensors)), key=lambda i: not reads[i])
     for i, sensor in enumerate(sensors):
         before = order[: order.index(i)]
         around = next((k for k, o in enumerate(sensors) if (reads[k] or not reads[i]) and _holds(o, sensor)), None)
         twin = next((k for k in sorted(before) if _same_rail(sensors[k], sensor)), None)
-        if around is not None:
+        if registers and sensor.processor:
+            roles.append(REPEATS)
+        elif around is not None:
             roles.append(f"inside {parts[around]}")
         elif sensor.chip == AMD and not SOCKET.fullmatch(sensor.label):
             roles.append("inside its socket")
+        elif system and sensor.label == "AC Input Power":
+            roles.append(WITH_BATTERY)
         else:
             roles.append("" if twin is None else f"the same as {parts[twin]}")
     return roles
@@ -192,6 +230,8 @@ def _holds(outer: Sensor, inner: Sensor) -> bool:
     """Whether a channel holds another: the machine all components, a card its package, an input its outputs."""
     if outer is inner or outer.node or inner.node:
         return outer.node and not inner.node
+    if outer.apu and inner.chip in PROCESSORS:
+        return True
     if outer.folder == inner.folder:
         return any(o.fullmatch(outer.label) and i.fullmatch(inner.label) for o, i in INSIDE) or (
             outer.chip == XE and outer.channel[-1:] == "1" != inner.channel[-1:]

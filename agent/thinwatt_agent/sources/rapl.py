@@ -32,13 +32,17 @@ SOCKET: Final = re.compile(r"package-\d+(-die-\d+)?")
 MICROJOULE: Final = 1e-6
 
 # Highest believed power of a zone that states no limit [W], and how far above its stated long-term limit it may go for
-# seconds. Package: the largest sockets sold are rated 500 W (AMD EPYC 9965, Intel Xeon 6980P); a 125 W desktop part is
-# allowed 253 W of turbo (Intel Core i9-13900K data sheet). Dram: 122 W is stated by servers (intel/powertelemetry#3).
-# The defaults are 1.2 times such a rating.
-DEFAULT_POWER: Final = {"package": 600.0, "core": 600.0, "uncore": 300.0, "dram": 200.0, "psys": 2000.0}
+# seconds. Package: the largest sockets sold draw 760 W (AMD Instinct MI300A, cores and GPU in one package) or are rated
+# 500 W (AMD EPYC 9965, Intel Xeon 6980P); a 125 W desktop part is allowed 253 W of turbo (Intel Core i9-13900K data
+# sheet). Dram: 122 W is stated by servers (intel/powertelemetry#3). Where a register fell, 1.2 times less than
+# these defaults is believed, and of packages what sockets are rated; see docs/decisions/the-next-reading-decides.md.
+DEFAULT_POWER: Final = {"package": 1000.0, "core": 1000.0, "uncore": 300.0, "dram": 200.0, "psys": 2000.0}
+DEFAULT_WRAP: Final = {"package": 500.0, "core": 500.0, "uncore": 250.0, "dram": 200.0 / 1.2, "psys": 2000.0 / 1.2}
 BURST: Final = {"package": 150.0, "core": 150.0, "uncore": 150.0, "dram": 20.0, "psys": 200.0}
 OVERSHOOT: Final = 1.25
-BEYOND_RATING: Final = 1.2
+# Limits are means over their windows, and firmware raises those of a laptop when it is plugged in, which is seen at the
+# next look: a 15 W part draws 40 W then [W].
+SPARE: Final = 20.0
 # A "limit" above this is how firmware writes "none" (often 4095.875 W).
 NO_LIMIT: Final = 2000.0
 
@@ -263,8 +267,12 @@ def max_power(zone: Zone) -> float:
 
 
 def wrap_power(zone: Zone) -> float:
-    """Highest power that is believed where the register fell [W]: what the zone states, with no burst on top."""
-    return max(_limits(zone)) * OVERSHOOT or DEFAULT_POWER[zone.kind] / BEYOND_RATING
+    """Highest power that is believed where the register fell [W]: what the zone states, with no burst on top.
+
+    More is believed of a zone that drew more in the interval before: see :data:`thinwatt_agent.counters.AS_BEFORE`.
+    """
+    stated = max(_limits(zone))
+    return max(stated * OVERSHOOT, stated + SPARE) if stated else DEFAULT_WRAP[zone.kind]
 
 
 def _limits(zone: Zone) -> list[float]:

@@ -38,7 +38,10 @@ WEEKS: Final = 52
 """Of a year: whole, so that each weekday is in it as often as any other."""
 ENOUGH: Final = 4
 """Covered weeks that a group needs before it says a year."""
-ROUNDS: Final = 50
+ROUNDS: Final = 2000
+"""Level and season are fitted in turn at most so often: where groups have few weeks in common it takes hundreds."""
+SETTLED: Final = 1e-9
+"""A change of the season by less is none [1]."""
 WEEK: Final = timedelta(weeks=1).total_seconds()
 YEAR: Final = timedelta(days=365).total_seconds()
 """8,760 h [s]."""
@@ -179,8 +182,10 @@ def levels(joules: Joules, seconds: Seconds) -> Watts:
     level: Watts = np.zeros(len(joules))
     for _ in range(ROUNDS):
         level = _divided(joules.sum(axis=1), seconds @ season)
-        season = _divided(joules.sum(axis=0), level @ seconds)
+        last, season = season, _divided(joules.sum(axis=0), level @ seconds)
         season = season / season[known].mean() if season.any() else np.where(known, 1.0, 0.0)
+        if np.abs(season - last).max(initial=0.0) < SETTLED:
+            break
     return _divided(joules.sum(axis=1), seconds @ season)
 
 

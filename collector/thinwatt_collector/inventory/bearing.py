@@ -84,10 +84,12 @@ class Bearing:
     Args:
         cycle: the lives of all devices.
         labels: of the group that each of ``cycle.wheres`` is in; None: in none.
+        part: of each life that counts, shape (l,) [1]; None: all of all.
     """
 
-    def __init__(self, cycle: LifeCycle, labels: Sequence[Label | None]) -> None:
+    def __init__(self, cycle: LifeCycle, labels: Sequence[Label | None], part: Ratio | None = None) -> None:
         self._cycle = cycle
+        self._part: Ratio = np.ones(len(cycle.lives)) if part is None else part
         self.names = sorted({label for label in labels if label is not None})
         number = {label: n for n, label in enumerate(self.names)}
         self._group = np.array([-1 if label is None else number[label] for label in labels], np.int64)
@@ -155,6 +157,7 @@ class Bearing:
         inside = group >= 0
         charge = amounts.charge[inside]
         mass = amounts.mass[inside] * np.array([*second_life.weights(rule), 1.0])[charges.part[charge]]
+        mass = mass * self._part[charges.who[charge]]
         total = np.bincount(group[inside], mass, groups)
         keys = int(charges.key.max(initial=-1)) + 1
         by_key = np.bincount(group[inside] * keys + charges.key[charge], mass * charges.doubt[charge], groups * keys)
@@ -171,7 +174,7 @@ class Bearing:
 
     def _counted(self, life: Ints, at: Ints, of: Ratio | float = 1.0) -> Ratio:
         """Return how many machines some lives have by group, each times a column of all lives."""
-        weight = (self._cycle.count * of)[life]
+        weight = (self._cycle.count * self._part * of)[life]
         group = self._group[self._cycle.stays.where[at]]
         found: Ratio = np.bincount(group[group >= 0], weight[group >= 0], len(self.names)).astype(np.float64)
         return found
@@ -217,6 +220,29 @@ class Bearing:
             origin: self._counted(*there, np.array([one == origin for one in of], np.float64))
             for origin in dict.fromkeys(of)
         }
+
+
+def of_lives(cycle: LifeCycle, begin: date, end: date, rule: Rule) -> tuple[Grams, Grams]:
+    """Return what each life bears of its making in a period, and its standard deviation, shape (l,) each [g].
+
+    Args:
+        cycle: the lives of all devices.
+        begin: first day.
+        end: first day no more of the period.
+        rule: of a second life.
+    """
+    charges = cycle.charges
+    first, last = (np.full(len(charges.who), day.toordinal() * DAY) for day in (begin, end))
+    parts = np.array([*second_life.weights(rule), 1.0])[charges.part]
+    mass = second_life.bears(charges.spread, first, last) * parts
+    lives = len(cycle.lives)
+    # Both parts of one making are wrong together; a reconditioning is by itself.
+    again = charges.part == AGAIN
+    making = np.bincount(charges.who, np.where(again, 0.0, mass * charges.doubt), lives)
+    later = np.bincount(charges.who, np.where(again, mass * charges.doubt, 0.0), lives)
+    total: Grams = np.bincount(charges.who, mass, lives).astype(np.float64)
+    doubt: Grams = np.hypot(making, later).astype(np.float64)
+    return total, doubt
 
 
 def _chosen(spread: Spread, at: Ints) -> Spread:

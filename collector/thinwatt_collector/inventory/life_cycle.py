@@ -34,7 +34,7 @@ BY: Final = ("establishment", "site", "building", "room", "class", "model")
 
 
 class Where(NamedTuple):
-    """Place, class and model of machines; "" is unknown."""
+    """Place, class and model of machines, and the pool that they serve; "" is unknown, or none."""
 
     establishment: str
     site: str
@@ -42,6 +42,7 @@ class Where(NamedTuple):
     room: str
     kind: str
     model: str
+    pool: str = ""
 
     def told(self, by: Sequence[str]) -> tuple[str, ...]:
         """Return some of it, named as in :data:`BY`."""
@@ -159,10 +160,19 @@ class LifeCycle:
         """Return whether somebody else uses each life's machines when they have left."""
         return np.array([life.fate in REUSED for life in self.lives], np.bool_)
 
-    @property
-    def machines(self) -> Ratio:
-        """Return how many machines were ever in each of ``wheres`` [1]."""
-        found: Ratio = np.bincount(self.stays.where, self.count[self.stays.life], len(self.wheres)).astype(np.float64)
+    def machines(self, begin: float = -np.inf, end: float = np.inf, of: Ratio | float = 1.0) -> Ratio:
+        """Return how many machines were in service in each of ``wheres`` at some time of [begin, end) [1].
+
+        Args:
+            begin: [s].
+            end: [s].
+            of: what a machine of each life counts, shape (l,) [1].
+        """
+        life, stays = self.stays.life, self.stays
+        there = (np.nan_to_num(self.bought, nan=-np.inf)[life] < end) & (self.out[life] > begin)
+        there &= (stays.begin < end) & (stays.end > begin)
+        weight = (self.count * of)[life[there]]
+        found: Ratio = np.bincount(stays.where[there], weight, len(self.wheres)).astype(np.float64)
         return found
 
     def _stood(self, places: Places, zone: ZoneInfo) -> Stays:
@@ -171,7 +181,7 @@ class LifeCycle:
         for n, life in enumerate(self.lives):
             told = self.kinds[n], life.line.text("model")
             for begin, end, of in _seen(places, ledger_name(life.line), zone):
-                where = Where(of.establishment, of.site, of.building, of.room, *told)
+                where = Where(of.establishment, of.site, of.building, of.room, *told, of.pool)
                 rows.append((n, begin, end, known.setdefault(where, len(known))))
         self.wheres = list(known)
         table = np.array(rows, np.float64).reshape(len(rows), 4).T

@@ -56,8 +56,8 @@ def too_old(bought: date | None, out: date) -> bool:
     if bought is None:
         return False
     years = round(next(r.value for r in _law() if r.of["quantity"] == "age") / YEAR)
-    leap = (bought.month, bought.day) == (2, 29)
-    return out > (date(bought.year + years, 3, 1) if leap else bought.replace(year=bought.year + years))
+    # The anniversary, without making a date of it: there is no 29 February in most years, and no year 10,000.
+    return (out.year - years, out.month, out.day) > (bought.year, bought.month, bought.day)
 
 
 @dataclass(slots=True)

@@ -115,6 +115,8 @@ def open_ledger(where: str, memory: float) -> ReadableLedger:
     if kind == "duckdb":
         from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
 
+        if ":" in Path(path).name:
+            raise LedgerError(f"{where!r} is no file: memory, or another server, forgets what agents were answered")
         return DuckDBLedger(Path(path), memory_limit=f"{int(memory // 2**20)}MiB")
     from thinwatt_collector.ledger.address import address_of
     from thinwatt_collector.ledger.postgresql import PostgreSQLLedger

@@ -23,6 +23,8 @@ from thinwatt_collector.ledger.tables import Tables
 CHECKPOINT_AT: Final = "64MiB"
 LONG_LOG: Final = 2 * 64 << 20
 """The engine writes its log into the file at 64 MiB by itself, unless somebody reads then [B]."""
+QUIET: Final = "SET enable_progress_bar = false"
+"""A service draws no bars into its journal; cursors have it from their connection."""
 PLAIN_TEXTS: Final = "SET disabled_compression_methods = 'dict_fsst'"
 """``stream``, whose rows change at every commit, is written anew at every checkpoint, and to compress its texts cost
 seven times the rest of that. The slots, the bulk of the ledger, have no texts. (Ignored without a word when given to
@@ -117,6 +119,7 @@ class DuckDBLedger(Tables):
             raise LedgerError(f"can't open the ledger {self.path}: {line_of(error)}") from error
         try:
             connection.execute(PLAIN_TEXTS)
+            connection.execute(QUIET)
             migrate(DuckDBSession(connection))
         except (duckdb.Error, LedgerError) as error:
             connection.close()

@@ -14,6 +14,8 @@ import numpy as np
 
 from thinwatt_collector.units import Joules, Ratio, Seconds, Watts
 
+SUPPLY_KNOTS: Final = np.array([0.1, 0.2, 0.5, 1.0])
+"""Loads at which the efficiency of power supplies is certified [1]."""
 LOAD_KNOTS: Final = np.array([0.0, 0.1, 0.5, 1.0])
 """Loads at which a machine's power is known [1]: idle, 10 %, 50 %, 100 %."""
 
@@ -116,31 +118,13 @@ def psu_efficiency(load: Ratio, knots: Ratio, efficiency: Ratio) -> Ratio:
         knots: certified loads, rising, shape (k,) [1].
         efficiency: at the knots, shape (k,) or (..., k) [1].
 
-    An 80 PLUS Gold supply for 230 V, redundant:
+    140 W behind a redundant 80 PLUS Gold supply for 230 V that is made for 400 W:
 
     >>> gold = np.array([0.2, 0.5, 1.0]), np.array([0.88, 0.92, 0.88])
-    >>> float(psu_efficiency(np.array(0.35), *gold).round(12))
-    0.9
-    """
-    return piecewise(load, knots, efficiency)
-
-
-def psu_input(output: Watts, rated: Watts, knots: Ratio, efficiency: Ratio, supplies: int = 1) -> Watts:
-    """Return the power at the wall of machines behind power supplies.
-
-    Args:
-        output: DC power of the machine [W].
-        rated: output for which one supply is made [W].
-        knots: as for :func:`psu_efficiency`, shape (k,) [1].
-        efficiency: shape (k,) or (..., k) [1].
-        supplies: how many share the machine's load alike; a redundant pair runs at half the load each.
-
-    >>> gold = np.array([0.2, 0.5, 1.0]), np.array([0.88, 0.92, 0.88])
-    >>> round(float(psu_input(np.array(140.0), np.array(400.0), *gold)), 6)
+    >>> round(140 / float(psu_efficiency(np.array(140 / 400), *gold)), 6)
     155.555556
     """
-    wall: Watts = output / psu_efficiency(output / (rated * supplies), knots, efficiency)
-    return wall
+    return piecewise(load, knots, efficiency)
 
 
 def wall_from_components(components: Watts, base: Watts, efficiency: Ratio) -> Watts:

@@ -97,8 +97,8 @@ def test_burst_and_limits_bound_what_is_believed(tmp_path: Path) -> None:
         constraint_2_power_limit_uw=600,
     )
     assert server == 750.0
-    assert believed(tmp_path / "none") == 600.0
-    assert believed(tmp_path / "zero", constraint_0_max_power_uw=0, constraint_1_power_limit_uw=0) == 600.0
+    assert believed(tmp_path / "none") == 1000.0
+    assert believed(tmp_path / "zero", constraint_0_max_power_uw=0, constraint_1_power_limit_uw=0) == 1000.0
     assert believed(tmp_path / "unlimited", constraint_0_power_limit_uw=4095, constraint_0_max_power_uw=125) == 275.0
     assert believed(tmp_path / "memory", "dram", constraint_0_max_power_uw=40) == 60.0
 
@@ -109,7 +109,7 @@ def test_a_fall_is_believed_to_be_a_wrap_up_to_what_is_stated(tmp_path: Path) ->
     spec = specs(tmp_path)["package-0"]
     assert (spec.max_power, spec.wrap_power) == (245.0, 118.75)
     write(tmp_path, zone("package-1", 5, id_="intel-rapl:1"))
-    assert (specs(tmp_path)["package-1"].max_power, specs(tmp_path)["package-1"].wrap_power) == (600.0, 500.0)
+    assert (specs(tmp_path)["package-1"].max_power, specs(tmp_path)["package-1"].wrap_power) == (1000.0, 500.0)
 
 
 def test_the_configuration_has_the_last_word_on_power(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from thinwatt_collector.calibrated import Learnt, Way, words
 from thinwatt_collector.calibrated.learning import Assumed, Found, Refusal, Sample, fewest, learn, news
 from thinwatt_collector.models.devices import supply
-from thinwatt_collector.models.power import psu_input
+from thinwatt_collector.models.power import psu_efficiency
 
 PC = Assumed((30.0, 36.0, 60.0, 90.0), 0.3, 0.0)
 HOURS = 60
@@ -88,7 +88,7 @@ def test_counters_behind_a_power_supply_with_a_curve_teach_the_hosts_without_a_m
     random = np.random.default_rng(5)
     packages = random.uniform(40.0, 250.0, (10, HOURS))
     base = 80.0 * (1 + 0.04 * random.standard_normal((10, 1)))
-    wall = psu_input(packages + base, np.array(500.0), *supply("gold"))
+    wall = (packages + base) / psu_efficiency((packages + base) / 500.0, *supply("gold"))
     hour = np.full_like(wall, 3600.0)
     every = Sample(wall * hour, 103.0 / 0.92 * hour, packages / 0.92 * hour, hour)
     some, others = (Sample(*(getattr(every, name)[at] for name in PARTS)) for at in (slice(3), slice(3, 10)))

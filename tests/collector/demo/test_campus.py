@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from thinwatt_collector.demo.campus import academic, draws, endpoints, hosts, reports, sessions
+from thinwatt_collector.demo.campus import academic, desktops, draws, endpoints, hosts, reports, sessions
 from thinwatt_collector.demo.campus.parameters import Hosts, OffCampus, Parameters
 from thinwatt_collector.demo.campus.places import Places, university
 from thinwatt_collector.demo.campus.simulation import Block, Campus
@@ -166,6 +166,8 @@ def test_a_day_is_the_same_in_whatever_block_it_is_made(day: date, long: int) ->
     for name in ("joules", "bias", "covered"):
         assert np.array_equal(getattr(alone.reports, name), getattr(within.reports, name)[:, at])
     assert np.array_equal(alone.activity.sessions, within.activity.sessions[at])
+    for name in ("present", "active", "left", "cpu", "host_cpu"):
+        assert np.array_equal(getattr(alone.carried, name), getattr(within.carried, name)[..., at])
 
 
 def test_changing_one_device_moves_no_other() -> None:
@@ -226,6 +228,25 @@ def test_desktops_start_before_the_lessons_and_nights_are_idle(week: Block) -> N
     assert load[10] > 5 * load[3]
     night = week.true[:5, 8:20].mean() / 900
     assert night == pytest.approx(160, abs=15)
+
+
+def test_desktops_are_the_sessions_and_take_what_the_hosts_do(week: Block) -> None:
+    of, places, own = week.carried, university(), Hosts().own * 900
+    assert 6 * of.active.sum(axis=0) == pytest.approx(week.activity.sessions)
+    assert 6 * of.left.sum(axis=0) == pytest.approx(week.activity.left)
+    assert of.host_cpu == pytest.approx(64 * 900 * week.load)
+    assert of.cpu.sum(axis=1) == pytest.approx(np.where(of.cpu.sum(axis=1) > 0, of.host_cpu - own, 0.0), abs=1e-6)
+    assert (of.present >= of.active + of.left).all()
+    assert (of.present <= np.array(desktops.places_of(places))[:, None]).all()
+    assert of.present.min() > 0, "spare ones at night"
+    memory = sum(pool.memory for pool in places.pools) / 4
+    assert of.present.sum(axis=0).max() * memory < Hosts().memory
+    for at in (40, 300):
+        told = desktops.told(places, of, at, Hosts().memory)[:, 2:].reshape(6, -1, 6)
+        assert told[0, :, 0].sum() == pytest.approx(of.cpu[0, :, at].sum())
+        assert told[0, :, 4].sum() == pytest.approx(900 * of.active[:, at].sum())
+        assert (told[:, :, 4] + told[:, :, 5] <= told[:, :, 2] + 1e-9).all()
+        assert told[:, :, 2].max() <= 900
 
 
 def test_most_thin_clients_are_off_at_night_and_some_never(week: Block) -> None:

@@ -62,7 +62,7 @@ def test_every_device_is_there_by_name_and_simulated(made: tuple[Path, Written])
     assert all(simulated for *_, simulated in known.devices)
     marked = [json.loads(labels) for _, _, labels, _ in known.labels]
     assert all(labels.get("simulated", "true") == "true" for labels in marked)
-    assert {source[1] for source in known.sources} == {"booked"}
+    assert {source[1] for source in known.sources} == {"booked", "sessions", "shared"}
 
 
 def test_the_counters_are_the_sums_of_the_slots(made: tuple[Path, Written]) -> None:
@@ -88,6 +88,34 @@ def test_the_counters_are_the_sums_of_the_slots(made: tuple[Path, Written]) -> N
     assert seconds["COVERED"] == np.nansum(written.covered)
     assert seconds["COVERED"] + seconds["GAP"] == pytest.approx(window, rel=1e-5)
     assert seconds["GAP"] == seconds["DEVICE_GAP"] > 0
+
+
+def test_where_the_energy_of_hosts_went_is_all_of_it(made: tuple[Path, Written]) -> None:
+    ledger = open_ledger(f"duckdb:{made[0]}", 2**28)
+    known, reader = ledger.dimensions(), ledger.reader()
+    reader.execute(
+        "CREATE TEMP VIEW of_host AS SELECT e.device, slot, s.name AS told, s.part, joules, covered FROM energy e "
+        "JOIN source s ON s.id = e.source JOIN device d ON d.id = e.device WHERE d.class = 'host'"
+    )
+    slots, joules, off, lines = reader.execute(
+        "SELECT count(*), sum(booked), max(abs(booked - lines) / booked), min(parts) FROM ("
+        "SELECT sum(joules) FILTER (told = 'booked') AS booked, sum(joules) FILTER (told = 'shared') AS lines, "
+        "count(*) FILTER (told = 'shared') AS parts FROM of_host GROUP BY device, slot) WHERE booked > 0"
+    ).fetchall()[0]
+    of_state = "SELECT part, sum(covered) / 3600 FROM of_host WHERE told = 'sessions' GROUP BY part"
+    hours = dict(reader.execute(of_state).fetchall())
+    reader.close()
+    ledger.close()
+    assert slots > 6 * 500
+    assert off < 1e-9
+    assert lines >= 5, "four pools' idle parts, and what nobody reserved"
+    counted = sum(total for _, family, _, total in known.labels if family == "SHARED")
+    assert counted == pytest.approx(joules, rel=1e-12)
+    block = Campus(1, few()).block(FIRST, date(2026, 3, 31))
+    seated = block.activity.sessions[: UNTIL // 900 - block.first].sum() / 4
+    assert sum(of for part, of in hours.items() if part.endswith("/active")) == pytest.approx(seated, rel=1e-9)
+    for pool in ("tp", "distance"):
+        assert hours[f"{pool}/told"] == hours[f"{pool}/present"] > hours[f"{pool}/active"] > 0
 
 
 def test_old_days_are_days_and_the_newest_are_slots_until_now(made: tuple[Path, Written]) -> None:

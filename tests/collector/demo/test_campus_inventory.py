@@ -15,11 +15,14 @@ from thinwatt_collector.demo.campus.inventory import PUE, write
 from thinwatt_collector.demo.campus.places import university
 from thinwatt_collector.demo.campus.reports import BASES
 from thinwatt_collector.demo.campus.simulation import Campus
+from thinwatt_collector.inventory import reuse
 from thinwatt_collector.inventory.annual import Weeks, Where, readings
+from thinwatt_collector.inventory.bearing import Bearing
 from thinwatt_collector.inventory.campus import Fleet
 from thinwatt_collector.inventory.check import check
 from thinwatt_collector.inventory.devices import devices_on
 from thinwatt_collector.inventory.heard import Heard, alone
+from thinwatt_collector.inventory.life_cycle import of_folder
 from thinwatt_collector.inventory.page import by_class, connect_next
 from thinwatt_collector.inventory.tables import Inventory, load
 
@@ -48,6 +51,18 @@ def test_there_is_nothing_to_mend(folder: Path) -> None:
 def test_its_devices_are_those_of_the_ledger(inventory: Inventory) -> None:
     found = {(d.name, d.kind, d.model, d.room) for d in devices_on(inventory, DAY)}
     assert found == {(d.name, d.kind, d.model, d.room) for d in university().devices}
+
+
+def test_it_shows_second_lives_and_what_is_used_again(inventory: Inventory) -> None:
+    cycle = of_folder(inventory)
+    labels = [where.told(("class",)) if where.kind == "desktop" else None for where in cycle.wheres]
+    (row,) = Bearing(cycle, labels).rows((DAY - timedelta(days=366), DAY))
+    assert row.reconditioned == 30
+    assert row.left == {"given": 26, "sold": 4, "scrapped": 14, "retired": 16}
+    assert row.masses["cutoff"]["amortised"].expected != row.masses["linear"]["amortised"].expected
+    *_, year = reuse.by_year(cycle, (2025, 2026), [("",)] * len(cycle.wheres))
+    assert year.share is not None
+    assert year.proportion is not None
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.collector.demo.test_campus import few
+from tests.collector.demo.test_campus import Floats, few
 from tests.collector.sending import Bench, Carbon
 from thinwatt_agent import wire
 from thinwatt_agent.counters import Instant
 from thinwatt_agent.spool import Spool
 from thinwatt_agent.store import Disk
+from thinwatt_collector.demo.campus import shares
 from thinwatt_collector.demo.campus.gateways import Pieces, introduction
 from thinwatt_collector.demo.campus.live import BOOTED, SECOND, Gateway
 from thinwatt_collector.demo.campus.reports import BASES
@@ -108,6 +109,32 @@ def test_what_is_sent_is_what_the_history_would_have_said_and_no_stop_takes_any(
         assert got == pytest.approx(expected, abs=off_for_pieces), (about.name, BASES[basis])
         compared += int((expected > 0).sum())
     assert compared > 100
+    if name == "sim-bat-e":
+        shared_as_the_history_has_it(bench, campus, (first, past))
+
+
+def shared_as_the_history_has_it(bench: Bench, campus: Campus, slots: tuple[int, int]) -> None:
+    """Hosts' lines are the hosts, and the history's but for what power wavers within a slot; hours are the same."""
+    first, past = slots
+    known = bench.ledger.dimensions()
+    hosts = {row[0]: i for i, host in enumerate(campus.places.hosts) for row in known.devices if row[1] == host.name}
+    got: defaultdict[tuple[str, str], Floats] = defaultdict(lambda: np.zeros((3, len(hosts), past - first)))
+    for (device, slot, source), (joules, _, bias, covered) in bench.ledger.energy().items():
+        if device in hosts and first <= slot < past:
+            _, kind, part, *_ = known.sources[source]
+            got[kind, part][:, hosts[device], slot - first] += (joules, bias, covered)
+    lines = {part: of[0] for (kind, part), of in got.items() if kind == "shared"}
+    whole = got["booked", ""][0]
+    assert sum(lines.values()) == pytest.approx(whole, rel=1e-9)
+    block = campus.block(MONDAY, MONDAY + timedelta(days=1))
+    said = block.reports.of(range(len(hosts)))
+    idle = np.array([DeviceTable.packaged().of(h.kind, h.model).watts[0] for h in campus.places.hosts])
+    for key, *written in shares.series(campus.places, said, block.carried, idle, campus.parameters.hosts.memory):
+        joules, _, covered = (of[:, first - block.first : past - block.first] for of in written)
+        if key.source == "shared":
+            assert lines.get(key.part, np.zeros(1)).sum() == pytest.approx(joules.sum(), abs=0.002 * whole.sum()), key
+        else:
+            assert got["sessions", key.part][2] == pytest.approx(covered, rel=1e-6, abs=1e-3), key
 
 
 def test_power_wavers_from_piece_to_piece_and_the_slot_is_kept() -> None:

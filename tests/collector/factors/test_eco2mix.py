@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from thinwatt_collector.factors import FactorError, eco2mix, load
 from thinwatt_collector.factors.eco2mix import CONSOLIDATED, REALTIME, readings_of, rows_of_csv, rows_of_json
 from thinwatt_collector.factors.grid.series import Series
 from thinwatt_collector.fetch import Fetcher
+from thinwatt_collector.models.carbon import grams
 
 PER = units.scale("g/kWh", "g/J")
 NOON = datetime(2025, 6, 15, 12, 10, tzinfo=UTC).timestamp()
@@ -211,6 +213,31 @@ def test_downloaded_exports_are_read_without_any_archive(tmp_path: Path) -> None
     (tmp_path / "three.json").write_bytes(HTML)
     with pytest.raises(FactorError, match=r"three\.json: an HTML page .*download this export again"):
         load("eco2mix", {"kind": "live", "exports": str(tmp_path)})
+
+
+def test_a_real_month_is_answered_quarter_by_quarter_and_revised_where_it_was_revised(tmp_path: Path) -> None:
+    """December 2021 as RTE told it; a kilowatt all the time emits what its quarters say, in UTC as in Paris."""
+    lines = (Path(__file__).parent / "eco2mix-2021-12.csv").read_text(encoding="utf-8").splitlines()[2:]
+    said = {(date.fromisoformat(day), n): int(g) for day, *all_day in csv.reader(lines) for n, g in enumerate(all_day)}
+    assert len(said) == 31 * 96
+    first, past = rte.midnights(date(2021, 12, 1))[0], rte.midnights(date(2022, 1, 1))[0]
+    quarters = iter(said.values())
+    rows = [row for day in sorted({day for day, _ in said}) for row in rte.day(day, lambda _: next(quarters))]
+    (tmp_path / "december.json").write_text(json.dumps(rows))
+    slots = np.arange(first, past)
+    value, flags = load("eco2mix", {"kind": "live", "exports": str(tmp_path)}).at(slots)
+    assert len(slots) == 31 * 96
+    assert not flags.any()
+    assert (value * 3.6e6).round(9).tolist() == list(said.values())
+    kilowatt = grams(np.full(len(slots), 0.25 * 3.6e6), value).sum()
+    assert kilowatt == pytest.approx(sum(said.values()) / 4, rel=1e-12)
+    # A day is published anew: its quarters change, and no other.
+    (tmp_path / "later.json").write_text(json.dumps(rte.day(date(2021, 12, 24), lambda _: 50, nature=1)))
+    again, _ = load("eco2mix", {"kind": "live", "exports": str(tmp_path)}).at(slots)
+    other = np.flatnonzero(again != value)
+    begin, end = rte.midnights(date(2021, 12, 24))
+    assert set(slots[other].tolist()) <= set(range(begin, end))
+    assert (again[begin - first : end - first] * 3.6e6).round(9).tolist() == [50.0] * 96
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_energies_of_each_group_and_each_week_come_out_as_they_are(data: st.Data
     seconds[0] = 1.0  # one saw all of it, so that all can be compared
     joules = seconds * np.outer(level, season)
     kept = seconds.sum(axis=1) > 0
-    assert levels(joules, seconds)[kept] == pytest.approx(level[kept], rel=1e-4)
+    assert levels(joules, seconds)[kept] == pytest.approx(level[kept], rel=1e-5)
 
 
 def test_whom_one_was_never_seen_beside_tells_nothing_of_ones_own_season() -> None:

@@ -9,15 +9,19 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from thinwatt_collector.inventory import campus, check
+from thinwatt_collector.inventory import campus, check, reuse
+from thinwatt_collector.inventory.bearing import Bearing
 from thinwatt_collector.inventory.files import TABLES, Entry, Origin, parse_csv, parse_toml, read_folder
+from thinwatt_collector.inventory.life_cycle import of_folder
 from thinwatt_collector.inventory.messages import IDS, Problem
-from thinwatt_collector.inventory.tables import COLUMNS, CellError, Inventory, day, load, number, records
+from thinwatt_collector.inventory.tables import COLUMNS, EVENTS, CellError, Inventory, day, load, number, records
 
 TODAY = date(2026, 11, 24)
 KNOWN = sorted({c for columns in COLUMNS.values() for c in columns})
 CELL = st.one_of(
-    st.sampled_from(["B305", "b305", "desktop", "FR", "0,21", "1.45", "01/09/2023", "2025-01-31", "none", "", "-1"]),
+    st.sampled_from(
+        ["B305", "b305", "desktop", "FR", "0,21", "1.45", "01/09/2023", "2025-01-31", "none", "", "-1", "x", "given"]
+    ),
     st.text(max_size=8),
 )
 
@@ -27,6 +31,9 @@ def told(entries: list[Entry], wrong: list[Problem]) -> list[str]:
     inventory, more = records(entries)
     found = [*wrong, *more, *check.whole(inventory, TODAY)]
     campus.Fleet(inventory, TODAY).whole()
+    lives = of_folder(inventory)
+    assert all(row.devices >= 0 for row in Bearing(lives, [("",)] * len(lives.wheres)).rows((date(2020, 1, 1), TODAY)))
+    reuse.by_year(lives, (2024, 2025, 2026), [("",)] * len(lives.wheres))
     return [str(problem) for problem in found]
 
 
@@ -49,6 +56,39 @@ def test_no_bytes_of_a_csv_file_are_too_much(table: str, data: bytes) -> None:
 def test_no_cells_are_too_much(table: str, columns: list[str], rows: list[list[str]], delimiter: str) -> None:
     text = "\n".join(delimiter.join(row) for row in [["name", *columns], *rows])
     assert all(told(*parse_csv(text.encode("utf-8", "surrogatepass"), f"{table}.csv")))
+
+
+@given(
+    lots=st.lists(st.tuples(st.sampled_from("ab"), CELL, CELL, CELL), max_size=4),
+    happened=st.lists(
+        st.tuples(
+            st.sampled_from("abc"),
+            CELL | st.dates().map(str),
+            CELL | st.sampled_from(EVENTS),
+            CELL | st.sampled_from(["1", "3", "0", "9999999"]),
+            CELL,
+            CELL | st.sampled_from(["0.1", "30", "40"]),
+        ),
+        max_size=6,
+    ),
+)
+@example(
+    [("a", "", "31/12/9999", "")], [("a", "9999-12-31", "given", "", "", "40"), ("a", "0001-01-01", "sold", "", "", "")]
+)
+@example(
+    [("a", "3", "29/02/2016", "")],
+    [("a", "2026-03-01", "given", "1", "", ""), ("a", "29/02/2016", "bought", "", "", "")],
+)
+def test_no_life_is_too_odd(
+    lots: list[tuple[str, str, str, str]], happened: list[tuple[str, str, str, str, str, str]]
+) -> None:
+    def rows(head: str, lines: list[tuple[str, ...]], table: str) -> tuple[list[Entry], list[Problem]]:
+        text = "\n".join([head, *(";".join(line) for line in lines)])
+        return parse_csv(text.encode("utf-8", "replace"), f"{table}.csv")
+
+    devices = rows("name;count;purchased;retired;class", [(*lot, "desktop") for lot in lots], "devices")
+    events = rows("device;date;event;count;embodied;lifetime", list(happened), "events")
+    assert all(told([*devices[0], *events[0]], [*devices[1], *events[1]]))
 
 
 @given(data=st.one_of(st.binary(max_size=300), st.text(max_size=300).map(lambda t: t.encode("utf-8", "replace"))))

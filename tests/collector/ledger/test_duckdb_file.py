@@ -164,3 +164,11 @@ def test_the_size_counts_what_is_not_checkpointed_yet(ledger: DuckDBLedger) -> N
     before = ledger.size()
     first(ledger)
     assert ledger.size() > before
+
+
+def test_the_engine_draws_no_bars_into_the_journal(tmp_path: Path) -> None:
+    ledger = DuckDBLedger(tmp_path / "ledger.duckdb")
+    reader = ledger.reader()
+    assert reader.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(False,)]
+    reader.close()
+    ledger.close()

@@ -17,7 +17,17 @@ import pint
 import pytest
 
 from thinwatt_collector import units
-from thinwatt_collector.models import attribution, carbon, contention, devices, embodied, energy, power, second_life
+from thinwatt_collector.models import (
+    attribution,
+    carbon,
+    contention,
+    devices,
+    embodied,
+    energy,
+    indicators,
+    power,
+    second_life,
+)
 
 Q = units.registry().Quantity
 Result = Callable[[Any], Any]
@@ -98,7 +108,6 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...], Result, str]] = [
     (power.states, (q([[1.0, 2.0, 3.0, 4.0]], "h"), STATES), whole, "J"),
     (power.typical_energy, (SHARES, STATES, q(8760.0, "h")), whole, "J"),
     (power.psu_efficiency, (q(0.35, ""), *GOLD), whole, ""),
-    (power.psu_input, (q(140.0, "W"), q(400.0, "W"), *GOLD), whole, "W"),
     (power.wall_from_components, (q([152.0], "W"), q([83.0], "W"), q([0.94], "")), whole, "W"),
     (power.wall_from_components, (q([152.0], "J"), q([83.0], "J"), q([0.94], "")), whole, "J"),
     (carbon.grams, (q([5.0], "kWh"), q([0.0461], "kgCO2e/kWh")), whole, "g"),
@@ -127,6 +136,8 @@ CASES: list[tuple[Callable[..., Any], tuple[Any, ...], Result, str]] = [
     (embodied.second_life, LIVES, first, "g"),
     (embodied.second_life, LIVES, second, "g"),
     (embodied.sci, (q([1.0], "kWh"), q([46.1], "g/kWh"), q([16.0], "kg"), q([5400.0], "")), whole, "g"),
+    (indicators.of_electricity, (q([5.0], "kWh"), q([3.67], "L/kWh")), whole, "m^3"),
+    (indicators.equivalent, (q([100.0], "kg"), q([142.0], "g")), whole, ""),
     (borne, OWNED, whole, "g"),
     (contention.waiting_share, (q(2000.0, "ms"), q(20.0, "s")), whole, ""),
 ]
@@ -179,7 +190,17 @@ def test_the_numbers_are_those_of_plain_floats() -> None:
     assert hours.delta.m_as("kWh") == pytest.approx([0.5, 0.5])
 
 
-MODULES: tuple[ModuleType, ...] = (attribution, carbon, contention, devices, embodied, energy, power, second_life)
+MODULES: tuple[ModuleType, ...] = (
+    attribution,
+    carbon,
+    contention,
+    devices,
+    embodied,
+    energy,
+    indicators,
+    power,
+    second_life,
+)
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -2,7 +2,7 @@
 
 A gateway speaks for the devices of a building. A slot of the simulation is cut into equal pieces, or is one whole row
 where time is caught up: either way its pieces add up to the slot. Between pieces power wavers a little, and a PC that
-was on for a part of the slot is on in some pieces and off in the others.
+was on for a part of the slot is on in some pieces and off in the others. Hosts tell of their desktops beside it all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent.wire import Column, Group, Hello, Schema
-from thinwatt_collector.demo.campus import draws
+from thinwatt_collector.demo.campus import desktops, draws
 from thinwatt_collector.demo.campus.parameters import ZONE
 from thinwatt_collector.demo.campus.places import Device, Places
 from thinwatt_collector.demo.campus.reports import ASSUMED, BASES
@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 
 WAVERS: Final = 0.05
 """Spread of a device's power from piece to piece of a slot."""
+HOST_WAVERS: Final = 0.01
+"""Likewise of a host's: a hundred desktops even each other out."""
 
 
 def _pair(source: str, basis: str) -> tuple[Column, Column]:
@@ -34,31 +36,39 @@ def _pair(source: str, basis: str) -> tuple[Column, Column]:
     return energy, Column(source, "covered", "counter", "s")
 
 
+METER: Final = _pair("meter", "measured")
 STATE: Final = _pair("state", "assumed")
+HOST: Final = "host"
 COLUMNS: Final = {
-    "measured": _pair("meter", "measured"),
+    HOST: METER,
+    "measured": METER,
     "modelled": (*_pair("components", "modelled"), *STATE),
     "assumed": STATE,
 }
-"""By what a device's figures come from. A PC with component counters has its state besides, for when it is off."""
+"""By what a device's figures come from. A PC with component counters has its state besides, for when it is off; a host
+has its desktops (desktops.py)."""
 
 
 def spoken_for(places: Places, gateway: str) -> dict[str, list[int]]:
-    """Return the places of a gateway's devices, by basis, in the order of its columns."""
-    found: dict[str, list[int]] = {}
-    for basis in BASES:
-        of = places.devices
-        mine = [i for i in places.spoken_for if (of[i].agent, of[i].basis) == (gateway, basis)]
-        if mine:
-            found[basis] = mine
-    return found
+    """Return the places of a gateway's devices, by what their figures come from, in the order of its columns."""
+    of = places.devices
+    found: dict[str, list[int]] = {told: [] for told in COLUMNS}
+    for i in places.spoken_for:
+        if of[i].agent == gateway:
+            found[HOST if of[i].kind == HOST else of[i].basis].append(i)
+    return {told: mine for told, mine in found.items() if mine}
+
+
+def columns(places: Places, told: str) -> tuple[Column, ...]:
+    """Return the columns of each device of a group."""
+    return COLUMNS[told] + (desktops.columns(places) if told == HOST else ())
 
 
 def introduction(places: Places, gateway: str) -> Hello:
     """Return what a gateway says of its columns and of its devices, all of them simulated."""
     mine = spoken_for(places, gateway)
     devices = places.devices
-    groups = tuple(Group(tuple(devices[i].own for i in of), COLUMNS[basis]) for basis, of in mine.items())
+    groups = tuple(Group(tuple(devices[i].own for i in of), columns(places, told)) for told, of in mine.items())
     about = {devices[i].own: _about(devices[i]) for of in mine.values() for i in of}
     return Hello(Schema(groups), {"simulated": True, "devices": about})
 
@@ -75,6 +85,8 @@ class Pieces:
         names = [device.name for device in campus.places.devices]
         self._keys = draws.keys(campus.seed, names, "pieces")[:, None]
         self._bases = np.array([BASES.index(device.basis) for device in campus.places.devices])
+        wavers = [HOST_WAVERS if device.kind == HOST else WAVERS for device in campus.places.devices]
+        self._wavers = np.array(wavers)[:, None]
         self._block: Block | None = None
         self._said: Floats = np.zeros((4, len(names), 0))
         self._last: tuple[int, int, Floats] = (-1, 0, self._said)
@@ -92,6 +104,12 @@ class Pieces:
             self._last = slot, pieces, self._cut(slot, pieces)
         return self._last[2]
 
+    def carried(self, slot: int) -> Floats:
+        """Return what hosts' own columns and those of their desktops rise by in a slot, shape (hosts, columns)."""
+        block = self._day(slot)
+        memory = self._campus.parameters.hosts.memory
+        return desktops.told(self._campus.places, block.carried, slot - block.first, memory)
+
     def _cut(self, slot: int, pieces: int) -> Floats:
         block = self._day(slot)
         at = slot - block.first
@@ -102,7 +120,7 @@ class Pieces:
         place = np.arange(pieces)
         later = off < self._said[3, :, max(at - 1, 0)]  # it has just been switched on: at the end of the slot
         on = np.where(later[:, None], place >= pieces - count[:, None], place < count[:, None])
-        weight = on * (1.0 + WAVERS * draws.rough_normal(self._keys, slot, place))
+        weight = on * (1.0 + self._wavers * draws.rough_normal(self._keys, slot, place))
         return np.stack(
             [
                 _spread(joules, weight),

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector.book import Energy, Event, Moves, StreamRows, Totals, Transaction
+from thinwatt_collector.demo.campus import shares
 from thinwatt_collector.demo.campus.gateways import introduction
 from thinwatt_collector.demo.campus.parameters import ZONE
 from thinwatt_collector.demo.campus.places import Places
-from thinwatt_collector.demo.campus.reports import BASES
+from thinwatt_collector.demo.campus.reports import BASES, Reports
 from thinwatt_collector.demo.campus.simulation import Block, Campus
 from thinwatt_collector.factors import table
 from thinwatt_collector.fleet import Fleet
@@ -26,6 +27,7 @@ from thinwatt_collector.ledger import LedgerError, ReadableLedger, open_ledger
 from thinwatt_collector.ledger.bulk import Series, add
 from thinwatt_collector.models.devices import DeviceTable
 from thinwatt_collector.models.energy import SLOT_SECONDS
+from thinwatt_collector.sharing import SOURCE
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -150,9 +152,12 @@ class _Books:
         self.devices = _register(self.fleet, campus.places)
         self.slots = 0
         self.energy = np.zeros((self.count, len(BASES)))
+        self.shared: dict[int, Floats] = {}
         self.grams, self.covered, self.elapsed = (np.zeros(self.count) for _ in range(3))
         self.months: dict[str, Floats] = {}
-        self.seed = campus.seed
+        self.campus = campus
+        hosts = campus.places.hosts
+        self.idle = np.array([DeviceTable.packaged().of(host.kind, host.model).watts[0] for host in hosts])
 
     def add(self, block: Block, month: str, past: int, zone: str) -> None:
         """Write a block up to the slot ``past``, and count it."""
@@ -167,6 +172,7 @@ class _Books:
             covered=said.covered,
         )
         self.slots += add(self.reader, series, zone)
+        self._share(block, said, slots, zone)
         intensity, _ = self.intensity.at(np.arange(block.first, block.first + slots))
         joules, covered = said.joules.sum(axis=1), said.covered.sum(axis=1)
         np.add.at(self.energy, (said.device, said.basis), joules)
@@ -182,10 +188,25 @@ class _Books:
         np.add.at(sums[1], device, joules)
         np.add.at(sums[2], device, covered)
 
+    def _share(self, block: Block, said: Reports, slots: int, zone: str) -> None:
+        """Write where the energy of hosts went, and count it."""
+        hosts = np.arange(len(self.idle))
+        memory = self.campus.parameters.hosts.memory
+        parts = list(
+            shares.series(self.campus.places, said.of(hosts.tolist()), block.carried.until(slots), self.idle, memory)
+        )
+        sources = [self.fleet.source_id(key) for key, *_ in parts]
+        joules, bias, covered = (np.concatenate([part[i] for part in parts]) for i in (1, 2, 3))
+        every = np.tile(self.devices[hosts], len(parts))
+        add(self.reader, Series(block.first, every, np.repeat(sources, len(hosts)), joules, bias, covered), zone)
+        for source, (key_of, amounts, *_) in zip(sources, parts, strict=True):
+            if key_of.source == SOURCE:
+                self.shared[source] = self.shared.get(source, 0.0) + amounts.sum(axis=1)
+
     def close(self, first: date, until: int) -> Written:
         """Write names and counters, and make the file one whole."""
         self.reader.close()
-        text = f"a made-up campus, seed {self.seed}, from {first} to {datetime.fromtimestamp(until, UTC):%FT%TZ}"
+        text = f"a made-up campus, seed {self.campus.seed}, from {first} to {datetime.fromtimestamp(until, UTC):%FT%TZ}"
         event = Event(until * 10**9, "simulated", "campus", text)
         fleet, totals = self.fleet, self._totals()
         self.ledger.commit(
@@ -218,6 +239,9 @@ class _Books:
             joules = self.energy[there, basis]
             parts.append((key(Family.DEVICE_ENERGY, self.devices[there], source), joules))
             parts.append((key(Family.ENERGY, group[there], source), joules))
+        for source, joules in self.shared.items():
+            there = joules > 0
+            parts.append((key(Family.SHARED, self.devices[: len(joules)][there], source), joules[there]))
         label = self.fleet.totals.rows(np.concatenate([keys for keys, _ in parts]))
         return Totals(np.zeros(len(label), np.int64), label, np.concatenate([amount for _, amount in parts]))
 

@@ -22,19 +22,21 @@ REMEMBERED = 24
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What runs on the hosts, mean of each slot; every column has shape (slots,).
+    """What runs on the hosts, mean of each slot; every column but the last has shape (slots,).
 
     Attributes:
         seated: sessions of seats.
         distant: sessions from home.
         video: of the seated ones, those with a conference.
         left: desktops running on without anybody.
+        pools: sessions, of these with a conference, and desktops left running, by pool, shape (3, pools, slots).
     """
 
     seated: Floats
     distant: Floats
     video: Floats
     left: Floats
+    pools: Floats
 
     @property
     def sessions(self) -> Floats:
@@ -50,7 +52,7 @@ def load(seed: int, names: list[str], activity: Activity, days: Days, window: tu
     together = draws.keys(seed, ["hosts"], "load")
     burst = 1.0 + h.burst / np.sqrt(np.maximum(activity.sessions, 1.0)) * draws.rough_normal(together, at)
     cores = h.cores_per_session * activity.sessions * np.maximum(burst, 0.2)
-    cores += h.video * activity.video + p.disconnected.cores * activity.left + _boots(days, window, h)
+    cores += h.video * activity.video + p.disconnected.cores * activity.left + boots(days, window, h)
     begin = days.begin[days.patched]
     patched = held(one_row(begin, begin + 24 * HOUR), 1, first, slots)[0] > 0
     cores *= np.where(patched, h.patch, 1.0)
@@ -60,14 +62,24 @@ def load(seed: int, names: list[str], activity: Activity, days: Days, window: tu
     return found
 
 
-def _boots(days: Days, window: tuple[int, int], h: Hosts) -> Floats:
+def boots(days: Days, window: tuple[int, int], h: Hosts) -> Floats:
     """Return the cores that desktops take which are started before a day with lessons."""
     hour, apart, work = h.boots
-    many = np.rint(4 * h.density * (days.students > 0.3) * (days.weekday < 5))
-    begin = days.clock[many > 0] + hour * HOUR
-    lasts = many[many > 0] * apart
+    begin = _with_lessons(days) + hour * HOUR
+    lasts = np.rint(4 * h.density) * apart
     found: Floats = held(one_row(begin, begin + lasts), 1, *window)[0] / SLOT_SECONDS * work / apart
     return found
+
+
+def prepared(days: Days, window: tuple[int, int], h: Hosts) -> Floats:
+    """Return the part of all desktops that is kept running, used or not, on days with lessons, shape (slots,)."""
+    begin = _with_lessons(days)
+    found: Floats = held(one_row(begin + h.boots[0] * HOUR, begin + h.kept * HOUR), 1, *window)[0] / SLOT_SECONDS
+    return h.prepared * found
+
+
+def _with_lessons(days: Days) -> NDArray[np.int64]:
+    return days.clock[(days.students > 0.3) & (days.weekday < 5)]
 
 
 def faded(key: draws.Keys, at: NDArray[np.int64], memory: float) -> Floats:

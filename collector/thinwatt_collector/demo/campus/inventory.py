@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -76,6 +76,10 @@ lifetime = 6
 PUE: Final = 1.4
 AGES: Final = {"thin_client": 3, "desktop": 4, "host": 2}
 """Years since the first of a class was bought; further rooms a month later each."""
+REPLACED: Final = "PC remplacés"
+LEFT: Final = {"scrapped": 14, "sold": 4, "given": 26}
+"""What became of PCs that were replaced a year ago; some are in stock yet."""
+IN_STOCK: Final = 16
 YEAR, MONTH = timedelta(days=365), timedelta(days=30)
 
 
@@ -112,11 +116,27 @@ def write(folder: Path, places: Places, day: date) -> None:
     )
     _csv(folder / "hosts.csv", ("name", "model", "room", "pool", "purchased", "agent"), hosts)
     seated = {room.name: f"{room.name} seats" if room.pool else "" for room in places.rooms}
-    devices = (
-        (d.name, d.model, d.room, seated[d.room], bought[d.room], d.has_agent)
+    devices = [
+        (d.name, d.model, d.room, seated[d.room], bought[d.room], d.has_agent, "", "")
         for d in places.devices[len(places.hosts) :]
+    ]
+    room = next(room for room in places.rooms if room.kind == "desktop")
+    old = (REPLACED, "tour de bureau", room.name, "", day - 8 * YEAR, "none", sum(LEFT.values()) + IN_STOCK, day - YEAR)
+    head = ("name", "model", "room", "seat", "purchased", "agent", "count", "retired")
+    _csv(folder / "devices.csv", head, [*devices, old])
+    _csv(
+        folder / "events.csv", ("device", "date", "event", "count", "to", "embodied", "lifetime"), _events(places, day)
     )
-    _csv(folder / "devices.csv", ("name", "model", "room", "seat", "purchased", "agent"), devices)
+
+
+def _events(places: Places, day: date) -> Iterator[tuple[object, ...]]:
+    """Yield what became of the PCs that were replaced, and a room of PCs that begin a second life."""
+    for n, (event, count) in enumerate(LEFT.items(), 1):
+        yield REPLACED, day - YEAR + 2 * n * MONTH, event, count, "une école" if event == "given" else "", "", ""
+    *_, again = (room for room in places.rooms if room.kind == "desktop")
+    for device in places.devices:
+        if device.room == again.name:
+            yield device.name, day - 3 * MONTH, "reconditioned", "", "", 24, 3
 
 
 def _csv(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

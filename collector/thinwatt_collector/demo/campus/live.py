@@ -27,7 +27,7 @@ from thinwatt_agent.marker import Marker
 from thinwatt_agent.run import run, synchronised, volatile_folders
 from thinwatt_agent.spool import Spool
 from thinwatt_agent.store import Disk
-from thinwatt_collector.demo.campus.gateways import COLUMNS, Pieces, introduction, spoken_for
+from thinwatt_collector.demo.campus.gateways import COLUMNS, Pieces, columns, introduction, spoken_for
 from thinwatt_collector.demo.campus.places import Places
 from thinwatt_collector.demo.campus.simulation import Campus
 from thinwatt_collector.models.energy import SLOT_SECONDS
@@ -36,7 +36,8 @@ SECOND: Final = 1_000_000_000
 EVERY: Final = 30
 """Seconds from row to row; a slot has a whole number of them."""
 ROWS: Final = 96
-"""Rows of a frame at most, where time is caught up."""
+VALUES: Final = 1 << 17
+"""Rows and values of a frame at most, where time is caught up."""
 BOOTED: Final = 1_600_000_000 * SECOND
 """When the gateways started, for all time [UTC ns]: a made-up machine is never restarted."""
 LONGEST: Final = 31 * 86_400
@@ -77,14 +78,17 @@ class Gateway:
         hello = introduction(places, name)
         self._schema, self._hello = hello.schema, wire.encode_hello(hello)
         link.hello = self._hello
+        mine = spoken_for(places, name)
         of = [
             (i, quantity)
-            for basis, devices in spoken_for(places, name).items()
+            for told, devices in mine.items()
             for i in devices
             # The state alone is what an assumed device has for its own.
-            for quantity in range(len(COLUMNS[basis]))
+            for quantity in range(len(COLUMNS[told]))
         ]
         self._device, self._quantity = (np.array(column) for column in zip(*of, strict=True))
+        at = [c in COLUMNS[told] for told, devices in mine.items() for c in columns(places, told) * len(devices)]
+        self._of_meters, self._of_desktops = np.flatnonzero(at), np.flatnonzero(~np.array(at))
         utc, resume = now().utc // SECOND, spool.resume()
         if resume is not None:
             begin = (resume.time + BOOTED) // SECOND
@@ -93,7 +97,7 @@ class Gateway:
         self._at = max(begin, (utc - LONGEST) // SLOT_SECONDS * SLOT_SECONDS)
         self._base = self._at * SECOND - BOOTED
         self._stream, self._tick = os.urandom(16), 0
-        self._sum = np.zeros(len(of))
+        self._sum = np.zeros(len(at))
 
     def step(self) -> int:
         """Keep the rows that are due, send, and return when to come back at the latest (monotonic, ns)."""
@@ -111,14 +115,17 @@ class Gateway:
         now, after = self._now().utc // SECOND, self._tick
         times: list[int] = []
         rows: list[NDArray[np.float64]] = []
-        while len(rows) < ROWS and self._at + EVERY <= now:
+        while len(rows) < min(ROWS, VALUES // len(self._sum)) and self._at + EVERY <= now:
             slot, within = divmod(self._at, SLOT_SECONDS)
             if not within and self._at + SLOT_SECONDS <= now:
-                rise, self._at = self._pieces.of(slot, 1)[:, :, 0], self._at + SLOT_SECONDS
+                rise, lasts = self._pieces.of(slot, 1)[:, :, 0], SLOT_SECONDS
             else:
-                pieces = self._pieces.of(slot, SLOT_SECONDS // EVERY)
-                rise, self._at = pieces[:, :, within // EVERY], self._at + EVERY
-            self._sum = self._sum + rise[self._quantity, self._device]
+                rise, lasts = self._pieces.of(slot, SLOT_SECONDS // EVERY)[:, :, within // EVERY], EVERY
+            self._sum = self._sum.copy()
+            self._sum[self._of_meters] += rise[self._quantity, self._device]
+            if len(self._of_desktops):
+                self._sum[self._of_desktops] += self._pieces.carried(slot).ravel() * (lasts / SLOT_SECONDS)
+            self._at += lasts
             times.append(self._at * SECOND - BOOTED)
             rows.append(self._sum)
         if not rows:

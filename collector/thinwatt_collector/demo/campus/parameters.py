@@ -140,6 +140,11 @@ class Hosts:
     """Cores of a hypervisor itself."""
     boots: tuple[float, float, float] = (7.5, 5.0, 60.0)
     """Desktops started before the day: hour, seconds between two, core-seconds each."""
+    kept: float = 20.0
+    """Hour until which these go on, used or not; then they go but for spare ones."""
+    prepared: float = 0.45
+    spare: float = 0.05
+    """Part of a pool's desktops that is always there, used or not: on days with lessons, and at other times."""
     density: float = 96.0
     """Desktops on a host, by the limit of vCPU per core."""
 

@@ -83,7 +83,8 @@ class Places:
         return tuple(dict.fromkeys(device.agent for device in self.devices))
 
 
-POOLS: Final = (Pool("tp", 500), Pool("libre-service", 100), Pool("personnel", 150), Pool("distance", 120))
+DISTANT: Final = "distance"
+POOLS: Final = (Pool("tp", 500), Pool("libre-service", 100), Pool("personnel", 150), Pool(DISTANT, 120))
 HOST_ROOM, HOST_BUILDING, HOST_POOL = "dc-1", "bat-e", "vdi"
 OLDER_HOST: Final = 5
 """The host of an older model, by its place."""

@@ -9,12 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from thinwatt_collector.demo.campus import draws, endpoints, hosts, reports, sessions
+from thinwatt_collector.demo.campus import desktops, draws, endpoints, hosts, reports, sessions
 from thinwatt_collector.demo.campus.academic import Days, days
+from thinwatt_collector.demo.campus.desktops import Carried
 from thinwatt_collector.demo.campus.endpoints import Times
 from thinwatt_collector.demo.campus.hosts import Activity
 from thinwatt_collector.demo.campus.parameters import HOUR, Parameters
-from thinwatt_collector.demo.campus.places import OFFICES, Places, Room, drawn_as, university
+from thinwatt_collector.demo.campus.places import DISTANT, OFFICES, Places, Room, drawn_as, university
 from thinwatt_collector.demo.campus.reports import Reports
 from thinwatt_collector.demo.campus.sessions import Seated, Spans, held, one_row
 from thinwatt_collector.models.devices import DeviceTable
@@ -44,6 +45,7 @@ class Block:
         reports: what meters and agents made of it.
         activity: sessions on the hosts.
         load: of the hosts, shape (hosts, slots).
+        carried: desktops on the hosts.
         logons: begins of seats' sessions, UTC [s], shape (n,).
     """
 
@@ -53,6 +55,7 @@ class Block:
     reports: Reports
     activity: Activity
     load: Floats
+    carried: Carried
     logons: Floats
 
     @property
@@ -102,6 +105,7 @@ class Campus:
             reports=reports.together([host_said, *(said for _, said, _ in rooms)]),
             activity=activity,
             load=load,
+            carried=desktops.carried(self.places, activity, load, wide, window, self.parameters),
             logons=np.sort(logons[inside_of]),
         )
 
@@ -167,7 +171,13 @@ class Campus:
         near = wide.at(slice(endpoints.LOOK_BACK - BEFORE, None))
         distant = _mean(sessions.off_campus(self.seed, near, self.parameters.off_campus), window)
         seated, video, left = np.sum([run.mean for run in runs], axis=0)
-        return Activity(seated, distant, video, left)
+        names = [pool.name for pool in self.places.pools]
+        of_pools = np.zeros((3, len(names), window[1]))
+        for room, run in zip(self.places.rooms, runs, strict=True):
+            if room.pool:
+                of_pools[:, names.index(room.pool)] += run.mean
+        of_pools[0, names.index(DISTANT)] += distant
+        return Activity(seated, distant, video, left, of_pools)
 
     def _hosts(self, activity: Activity, wide: Days, window: Window) -> tuple[Floats, Floats, Reports]:
         """Return the true energy of hosts [J], their load and what their meters say."""

@@ -60,6 +60,17 @@ class Census:
     heard: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Something that the ledger tells of itself; ``at`` is UTC [ns]."""
+
+    at: int
+    kind: str
+    subject: str
+    french: str
+    english: str
+
+
 class Reader(Protocol):
     """One reader of the ledger; every method may raise :class:`UnreadableError`."""
 
@@ -68,6 +79,9 @@ class Reader(Protocol):
 
     def census(self) -> Census:
         """Return who is known."""
+
+    def events(self, before: int | None, limit: int) -> list[Happened]:
+        """Return what happened before a time [ns], newest first; None: until now."""
 
     def energy(
         self,
@@ -172,7 +186,8 @@ class Gate:
         except TooFineError as error:
             raise unfit("grain", str(error), "take a coarser grain or a later window") from error
         except UnreadableError as error:
-            raise _later(f"the ledger can't be read now: {error}", 10) from error
+            remedy = "ask again later; /readyz and the collector's log say what to mend"
+            raise _later(f"the ledger can't be read now: {error}", 10, remedy) from error
         except BaseException:
             call.stop()
             raise

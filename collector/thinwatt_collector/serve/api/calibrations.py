@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from thinwatt_collector.calibrated import WAYS, Calibrations, Hardware, Learnt, words
 from thinwatt_collector.calibrated.words import LANGUAGES, Z95
-from thinwatt_collector.models.devices import model_of
+from thinwatt_collector.models.devices import ModelOf
 from thinwatt_collector.serve.api import calendar
 from thinwatt_collector.serve.api.books import Known
 from thinwatt_collector.serve.api.privacy import NOBODYS, Role, sees_all
@@ -102,11 +102,14 @@ class CalibrationsOf(BaseModel):
     device: OfDevice | None = Field(description="where one is asked for")
 
 
-def document(knows: Knows, role: Role, clock: ZoneInfo, device: Known | None, now: int) -> dict[str, Any]:
+def document(
+    knows: Knows, assumed: ModelOf, role: Role, clock: ZoneInfo, device: Known | None, now: int
+) -> dict[str, Any]:
     """Return the answer.
 
     Args:
         knows: what.
+        assumed: power models before any calibration.
         role: of the asker. Calibrations of endpoints are of five machines at least, so they are everybody's.
         clock: whose local times are written.
         device: asked for, if any.
@@ -117,7 +120,7 @@ def document(knows: Knows, role: Role, clock: ZoneInfo, device: Known | None, no
     return {
         "calibrations": [_record(c, clock, newest[c.hardware, c.way] is c, sees_all(role)) for c in known.every],
         "refused": list(knows.refused) if sees_all(role) else None,
-        "device": _device(device, known, now) if device else None,
+        "device": _device(device, known, assumed, now) if device else None,
     }
 
 
@@ -147,7 +150,7 @@ def _record(found: Learnt, clock: ZoneInfo, newest: bool, whole: bool) -> dict[s
     }
 
 
-def _device(device: Known, known: Calibrations, now: int) -> dict[str, Any]:
+def _device(device: Known, known: Calibrations, model_of: ModelOf, now: int) -> dict[str, Any]:
     assumed = model_of(device.kind, device.model)
     spread = {"components": assumed.u_component, "load": assumed.u_load}
     used = {way: known.at(Hardware(device.kind, device.model, device.simulated), way, now) for way in WAYS}

@@ -108,6 +108,15 @@ class CampusView:
             self._everybodys = replace(found, census=present.everybodys(before.census, found.census, anew))
         return self._everybodys or before
 
+    async def simulated(self, now: int) -> bool:
+        """Return whether any device that the inventory has a line of is made up by a demonstration.
+
+        Raises:
+            ProblemError: 503; the ledger can't be read.
+        """
+        places, known = self._inventory().places, await self.present("technical", now)
+        return any(device.simulated and device.name in places for device in known.census.devices)
+
     def _document(self, reader: Reader, standing: Standing, known: Present, role: Role, now: int) -> dict[str, Any]:
         day = datetime.fromtimestamp(now, self._zone).date()
         key = (day.toordinal(), privacy.sees_all(role), standing.reading, len(known.census.devices))

@@ -128,6 +128,11 @@ class Fleet(BaseModel):
     """What the fleet draws now."""
 
     classes: list[FleetClass]
+    at: str | None = Field(
+        description="when it was so: the newest commit; power older than the staleness time is not told any more",
+        json_schema_extra={"format": "date-time"},
+    )
+    trouble: str | None = Field(description="why nothing is booked now; null: all is well")
     agents: Agents | None = Field(description="null where the ledger can't be read now")
     since: str | None = Field(
         description="the oldest energy of the ledger; null where there is none, or it can't be read now",

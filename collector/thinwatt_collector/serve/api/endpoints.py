@@ -16,7 +16,10 @@ from starlette.responses import Response
 from thinwatt_agent import __version__
 from thinwatt_collector.factors import Intensity
 from thinwatt_collector.inventory.watched import Now, nothing_known
-from thinwatt_collector.serve.api import answers, calendar, calibrations, paging, pools, prices, shares
+from thinwatt_collector.models.devices import ModelOf, model_of
+from thinwatt_collector.models.rules import DEFAULT as DEFAULT_RULE
+from thinwatt_collector.models.rules import Rule
+from thinwatt_collector.serve.api import answers, calendar, calibrations, events, paging, pools, prices, shares
 from thinwatt_collector.serve.api.access import Access
 from thinwatt_collector.serve.api.books import Books, Gate, Reader, UnreadableError
 from thinwatt_collector.serve.api.campus import CampusView
@@ -59,6 +62,9 @@ class Setting:
         booked: of the grid, as it was known on each day; None: nothing else was known then.
         stale_after: silence after which a device has departed [s].
         calibrations: what metered machines have taught of their hardware models.
+        second_life: the rule by which two lives share a making, if none is asked for.
+        assumed: power models before any calibration.
+        newest: when the snapshot was made, UTC [s], and why it is not newer.
     """
 
     snapshot: Snapshot
@@ -72,6 +78,9 @@ class Setting:
     booked: Intensity | None = None
     stale_after: float = 600.0
     calibrations: calibrations.Knows = calibrations.NOBODY
+    second_life: Rule = DEFAULT_RULE
+    assumed: ModelOf = model_of
+    newest: Callable[[], tuple[int | None, str]] = lambda: (None, "")
 
     @property
     def published(self) -> Published:
@@ -132,15 +141,35 @@ class Endpoints:
             int(self._set.clock()),
         )
 
+    @property
+    def gate(self) -> Gate:
+        """Return what lets questions through to the ledger."""
+        return self._gate
+
+    @property
+    def accounts(self) -> Accounts:
+        """Return what answers questions about energy."""
+        return self._accounts
+
     def now(self) -> int:
         """Return UTC [s]."""
         return int(self._set.clock())
+
+    async def simulated(self) -> bool | None:
+        """Return whether devices of the inventory are made up by a demonstration; None: the ledger can't be read."""
+        try:
+            return await self._campus.simulated(self.now())
+        except ProblemError:
+            return None
 
     async def fleet(self, request: Request) -> Response:
         """Return what the fleet draws now, by class, and who is expected, connected and silent."""
         allow(request)
         shown = answers.fleet(of_classes(self._set.snapshot.families(sees_all(self.role(request)))))
-        return sent_as_json(await self._campus.fleet(shown, self.role(request), self.now(), self._set.stale_after))
+        found = await self._campus.fleet(shown, self.role(request), self.now(), self._set.stale_after)
+        at, trouble = self._set.newest()
+        when = None if at is None else calendar.text(at, calendar.clocks(self._set.zone))
+        return sent_as_json(found | {"at": when, "trouble": trouble or None})
 
     async def estimate(self, request: Request) -> Response:
         """Return a year of the inventory's fleet."""
@@ -238,6 +267,19 @@ class Endpoints:
         listed = [answers.agent(a) for a in found[:limit]]
         return sent_as_json({"agents": listed, "next": after and paging.cursor("agents", after)})
 
+    async def events(self, request: Request, limit: int, cursor: str | None) -> Response:
+        """Return a page of what happened."""
+        allow(request, "limit", "cursor")
+        last = paging.behind(cursor, "events", 1)
+        before = last[0] if last else None
+        if not (before is None or (isinstance(before, int) and 0 < before < 2**62)):
+            raise unfit("cursor", "it is no cursor", "take `next` of the page before as it stands")
+        found = await self._gate.ask(lambda reader: reader.events(before, limit + 1))
+        clock = calendar.clocks(self._set.zone)
+        after = paging.cursor("events", [found[limit - 1].at]) if len(found) > limit else None
+        told = events.shown(found[:limit], self.role(request), clock)
+        return sent_as_json({"zone": clock.key, "events": told, "next": after})
+
     async def calibrations(self, request: Request, device: str | None) -> Response:
         """Return what is known of hardware models."""
         allow(request, "device")
@@ -251,7 +293,8 @@ class Endpoints:
                 raise ProblemError(
                     404, f"device: the ledger knows no {device!r}", "device", "ask /energy?by=device for their names"
                 )
-        return sent_as_json(calibrations.document(self._set.calibrations, role, clock, found, self.now()))
+        knows, assumed = self._set.calibrations, self._set.assumed
+        return sent_as_json(calibrations.document(knows, assumed, role, clock, found, self.now()))
 
     async def export(self, request: Request, asked: Question, view: View, form: Format) -> Response:
         """Return energy, carbon and euros as a file."""

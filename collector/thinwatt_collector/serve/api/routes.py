@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from thinwatt_agent import __version__
-from thinwatt_collector.serve.api import calibrations, campus_documents, documents, pools, shares
+from thinwatt_collector.serve.api import calibrations, campus_documents, cycle_routes, documents, events, pools, shares
 from thinwatt_collector.serve.api.endpoints import Endpoints, Setting, allow, sent_as_json
 from thinwatt_collector.serve.api.export import MEDIA as EXPORTS
 from thinwatt_collector.serve.api.export import Format
@@ -97,6 +97,15 @@ def create_api(setting: Setting) -> FastAPI:
         return await ends.coverage(request, asked, limit, cursor)
 
     @routes.get(
+        "/events",
+        response_model=events.Events,
+        responses=refusals(403, 422, 503),
+        summary="Why earlier figures changed, in words",
+    )
+    async def happened(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Response:
+        return await ends.events(request, limit, cursor)
+
+    @routes.get(
         "/agents",
         response_model=documents.Agents,
         responses=of_the_ledger,
@@ -135,6 +144,7 @@ def create_api(setting: Setting) -> FastAPI:
         return await ends.export(request, replace(asked, boundary=boundary), view, format)
 
     _of_desktops(routes, ends)
+    cycle_routes.add(routes, setting, ends)
     app = FastAPI(title="thinwatt", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.include_router(routes)
     app.add_api_route("/openapi.json", lambda: sent_as_json(app.openapi()), include_in_schema=False)

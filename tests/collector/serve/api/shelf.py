@@ -11,7 +11,7 @@ import numpy as np
 
 from thinwatt_collector.inventory.places import Whereabouts
 from thinwatt_collector.serve.api import calendar
-from thinwatt_collector.serve.api.books import PLACE, Census, Known
+from thinwatt_collector.serve.api.books import PLACE, Census, Happened, Known
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.rows import Ints, Rows, codes, texts
 
@@ -40,6 +40,9 @@ class Memory:
 
     def census(self) -> Census:
         return Census([t.device for t in self.told], self.seen)
+
+    def events(self, before: int | None, limit: int) -> list[Happened]:
+        return []
 
     def interrupt(self) -> None:
         pass

@@ -75,7 +75,7 @@ class Collector:
     def __init__(self, stands: Standing, memory: Reader) -> None:
         self.stands, self.memory = stands, memory
         self.accounts = Accounts(
-            table.load({"zone": "FR"}), Published(PARIS, None, lambda: stands), lambda: stands, PARIS.key
+            table.load({"zone": "FR"}), Published(PARIS, None, lambda: self.stands), lambda: self.stands, PARIS.key
         )
 
     def estimate(self, role: Role, now: int = NOW) -> dict[str, Any]:
@@ -200,8 +200,11 @@ def drawn() -> Days:
     return [{day: 1e6 * float(rng.uniform(0.5, 2.0)) for day in every} for _ in ATTACKED]
 
 
-def watched(role: Role, energy: Days) -> NDArray[np.float64]:
-    """All numbers that estimates of three days show to somebody, of a ledger that grows meanwhile."""
+def watched(role: Role, energy: Days, edits: Sequence[Standing] = ()) -> NDArray[np.float64]:
+    """All numbers that estimates of three days show to somebody, of a ledger that grows meanwhile.
+
+    Of each day once with the inventory as it is, and once as it has just been edited.
+    """
     said = [
         Told(device(n, *seat[:2]), "modelled", of) for n, (seat, of) in enumerate(zip(ATTACKED, energy, strict=True))
     ]
@@ -211,7 +214,9 @@ def watched(role: Role, energy: Days) -> NDArray[np.float64]:
     for later in (-2, -1, 0):
         last = NEWEST + timedelta(days=later)
         memory.told = [replace(t, days={day: x for day, x in t.days.items() if day <= last}) for t in said]
-        found += numbers(collector.estimate(role, NOW + later * 86_400))
+        for stands in edits[later + 2 : later + 4] or (collector.stands,):
+            collector.stands = stands
+            found += numbers(collector.estimate(role, NOW + later * 86_400))
     return np.array(found)
 
 
@@ -244,6 +249,52 @@ def test_estimates_over_time_know_only_what_cells_of_five_endpoints_tell_everybo
     for laptop in (14, 15):
         after[laptop] = {day: x * data.draw(st.floats(0.0, 9.0)) for day, x in after[laptop].items()}
     assert watched("public", after) == pytest.approx(watched("public", before), rel=1e-9)
+
+
+@st.composite
+def edited(draw: st.DrawFn) -> Standing:
+    """The machines of :data:`ATTACKED` in other rooms, some of which moved on a day of the window, some forgotten."""
+    rooms = st.sampled_from("12")
+    entries = [entry("sites", name="N", establishment="U", tariff=0.2), entry("establishments", name="U")]
+    entries += [entry("buildings", name="B", site="N")] + [entry("rooms", name=r, building="B") for r in "12"]
+    for n, (kind, model, room) in enumerate(ATTACKED):
+        cells = {"name": f"d{n}", "model": model, "class": kind}
+        stays = draw(st.sampled_from(["there", "elsewhere", "moved", "moved", "forgotten"] if n < 14 else ["there"]))
+        moved = (NEWEST - timedelta(days=draw(st.integers(-1, 34)))).date()
+        if stays == "there":
+            entries.append(entry("devices", room=room, **cells))
+        elif stays == "elsewhere":
+            entries.append(entry("devices", room=draw(rooms), **cells))
+        elif stays == "moved":
+            entries.append(entry("devices", room=room, valid_to=str(moved - timedelta(days=1)), **cells))
+            entries.append(entry("devices", room=draw(rooms), valid_from=str(moved), **cells))
+        if draw(st.booleans()):
+            more = cells | {"name": f"more like d{n}", "count": draw(st.integers(1, 3))}
+            entries.append(entry("devices", room=draw(rooms), **more))
+    inventory, wrong = records(entries)
+    assert not wrong
+    return Standing(inventory, Places(inventory, PARIS), draw(st.integers(1, 10**6)))
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.lists(edited(), min_size=4, max_size=4), st.data())
+def test_an_edited_inventory_and_machines_that_moved_tell_everybody_no_more_of_four_of_them(
+    edits: list[Standing], data: st.DataObject
+) -> None:
+    """Whatever any four machines of a cell drew, as long as the cell drew the same, nobody sees a difference.
+
+    Wherever its rooms are, all desktops are in one cell, and all thin clients: of neither there are two times five.
+    """
+    before = drawn()
+    after = [dict(of) for of in before]
+    for cell in CELLS:
+        some = data.draw(st.lists(st.sampled_from(cell), min_size=2, max_size=K - 1, unique=True))
+        for day in data.draw(st.sets(st.sampled_from(sorted(before[0])), min_size=1)):
+            part = data.draw(st.floats(0.1, 1.0)) * after[some[0]][day]
+            after[some[0]][day] -= part
+            for machine in some[1:]:
+                after[machine][day] += part / (len(some) - 1)
+    assert watched("public", after, edits) == pytest.approx(watched("public", before, edits), rel=1e-9)
 
 
 def test_the_role_technical_sees_what_a_room_of_three_drew() -> None:

@@ -327,8 +327,8 @@ def test_an_empty_ledger_answers_with_no_rows(campus: Campus, tmp_path: Path) ->
 def test_the_openapi_document_names_units_and_problems(api: Api) -> None:
     document = get(api, "/api/v1/openapi.json")
     assert set(document["paths"]) == {
-        *("/fleet", "/shares", "/pools", "/energy", "/coverage"),
-        *("/agents", "/export", "/estimate", "/me", "/calibrations"),
+        *("/fleet", "/shares", "/pools", "/events", "/energy", "/coverage"),
+        *("/agents", "/export", "/estimate", "/me", "/calibrations", "/making", "/indicators"),
     }
     row = document["components"]["schemas"]["EnergyRow"]["properties"]
     for name, unit in (("joules", "[J]"), ("kwh", "[kWh]"), ("kgco2e", "[kgCO2e]"), ("covered_seconds", "[s]")):

@@ -2,6 +2,7 @@
 
 import { advice } from "/page/advice.js";
 import { ApiError, ask, rows, setToken, token } from "/page/api.js";
+import { changes } from "/page/changes.js";
 import { stacked, week } from "/page/charts.js";
 import { untold } from "/page/estimate.js";
 import { certain, power, sum, tiles } from "/page/glance.js";
@@ -73,10 +74,12 @@ function months(until) {
 }
 
 // Without anything told the charts would be empty: a sentence stands for them, and what to measure next is above it.
-function arranged(told, estimate) {
-  document.getElementById("start").hidden = told || Boolean(estimate);
+// What is of fewer than five endpoints nobody sees without a token: then it says so, and how to get one.
+function arranged(told, estimate, few) {
+  document.getElementById("start").hidden = told || few || Boolean(estimate);
+  document.getElementById("few").hidden = !few;
   document.getElementById("now").hidden = !told && !estimate;
-  document.getElementById("later").hidden = told || !estimate;
+  document.getElementById("later").hidden = told || few || !estimate;
   for (const id of ["day", "year", "week", "health"]) document.getElementById(`${id}-section`).hidden = !told;
   document.getElementById("kind-estimate").hidden = told || !estimate;
   const before = told ? "health-section" : "later";
@@ -102,8 +105,18 @@ async function charts(span, now) {
   week(mine((await span(new Date(hour(end) - 28 * DAY), hour(end), "hour", "")).rows));
 }
 
+// Why nothing new is booked, at once: the questions below wait for a while before they give up.
+function trouble(text) {
+  const place = document.getElementById("trouble");
+  place.textContent = text;
+  place.hidden = !text;
+}
+
 async function show() {
   const fleet = await ask("fleet");
+  const since = fleet.at && moment(fleet.at, { dateStyle: "short", timeStyle: "short" });
+  const failing = fleet.trouble ? t("trouble.ledger", { text: fleet.trouble, time: since }) : "";
+  trouble(failing);
   const first = await ask("energy", { by: "" });
   zone = first.zone;
   // What machines draw, and what their rooms need for them (PUE): as the year's estimate has it.
@@ -114,11 +127,11 @@ async function show() {
   kind(fleet, month);
   // What this collector's API has: an older one knows no places and no estimate.
   const known = await ask("openapi.json");
-  const hasInventory = Object.keys(known.paths).some((path) => path.endsWith("/me")) && (await ask("me")).inventory;
-  const found = hasInventory ? await ask("estimate") : null;
+  const me = Object.keys(known.paths).some((path) => path.endsWith("/me")) ? await ask("me") : {};
+  const found = me.inventory ? await ask("estimate") : null;
   const estimate = found && String(Boolean(found.simulated)) === simulated ? found : null;
   const told = mine(fleet.classes).some((row) => row.devices || row.share) || mine(month.rows).length > 0;
-  arranged(told, estimate);
+  arranged(told, estimate, !told && Boolean(fleet.since) && me.role === "public");
   const days = await span(new Date(thisYear.begin - 31 * DAY), hour(settled(now)), "day", "class");
   power(fleet, mine, estimate);
   certain(month, mine, estimate, untold(estimate, mine(days.rows), thisMonth.begin, now));
@@ -131,8 +144,16 @@ async function show() {
   const by = known.paths["/api/v1/energy"] ?? known.paths["/energy"];
   const placed = told && JSON.stringify(by).includes("building") && now > thisMonth.begin;
   await places(placed ? (begin, end, levels, where = {}) => span(begin, end, "month", levels, where) : null, mine, thisMonth.begin, now);
+  await changes(Object.keys(known.paths).some((path) => path.endsWith("/events")), zone);
   document.getElementById("foot").textContent = t("foot", { version: known.info.version });
   document.getElementById("updated").textContent = t("updated", { time: moment(new Date().toISOString(), { dateStyle: "long", timeStyle: "short" }, zone), zone });
+}
+
+// A problem that a person can mend is told; that the ledger fails, and why, stands there already.
+function refused(error) {
+  if (error instanceof ApiError && error.status === 401) return trouble(t("trouble.token"));
+  const told = error instanceof ApiError && error.status === 503 && !document.getElementById("trouble").hidden;
+  if (!told) trouble(t("trouble", { text: `${error.message} ${error.remedy ?? ""}` }));
 }
 
 async function refresh() {
@@ -141,16 +162,12 @@ async function refresh() {
     return;
   }
   running = true;
-  const trouble = document.getElementById("trouble");
   try {
     await show();
-    trouble.hidden = true;
     document.documentElement.dataset.ready = current();
     document.documentElement.dataset.shows = simulated;
   } catch (error) {
-    const refused = error instanceof ApiError && error.status === 401;
-    trouble.textContent = refused ? t("trouble.token") : t("trouble", { text: `${error.message} ${error.remedy ?? ""}` });
-    trouble.hidden = false;
+    refused(error);
   } finally {
     running = false;
     if (again) {

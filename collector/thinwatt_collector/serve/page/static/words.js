@@ -50,8 +50,12 @@ export function rounded(x) {
   return new Intl.NumberFormat(language, Math.abs(x) < 1000 ? { maximumSignificantDigits: 3 } : { maximumFractionDigits: 0 }).format(x);
 }
 
+// What is little is not nothing, and what is nearly all is not all: < 1 %, > 99 %.
 export function percent(x, digits = 0) {
-  return new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: digits }).format(x);
+  const format = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: digits });
+  const least = 10 ** -(digits + 2);
+  if (x > 0 && x < least) return `<\u00a0${format.format(least)}`;
+  return x < 1 && x > 1 - least ? `>\u00a0${format.format(1 - least)}` : format.format(x);
 }
 
 export function signed(x) {
