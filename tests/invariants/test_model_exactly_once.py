@@ -40,7 +40,7 @@ MANY = st.integers(0, 1 << 16)
 
 def slots(ledger: Tables) -> dict[tuple[int, int, int], list[float]]:
     sums = "sum(joules), sum(variance), sum(bias), sum(covered)"
-    rows = ledger._rows(f"SELECT device, slot, source, {sums} FROM energy GROUP BY device, slot, source")  # noqa: S608
+    rows = ledger._rows(f"SELECT device, slot, source, {sums} FROM energy GROUP BY 1, 2, 3")  # noqa: S608  # ours
     return {(device, slot, source): amounts for device, slot, source, *amounts in rows}
 
 
