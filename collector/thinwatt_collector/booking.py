@@ -7,6 +7,7 @@ the transaction fails the caller throws the fleet's streams away and reads them 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import product
 from typing import Final, Protocol
 
@@ -228,7 +229,7 @@ class Booking:
             self._refuse(batch, np.flatnonzero(~sound), "bad_value", "a counter falls or is no number, or time jumps")
         lasting = accept.lasting(times, stream["base"][numbers])
         sound = sound & self._possible(batch, placed.layout, columns, lasting, sound)
-        sound = sound & self._claimed(batch, (utc[:, -1] - utc[:, 0]) / SECOND, stream["pos"][numbers] == 0, sound)
+        sound = sound & self._claimed(batch, numbers, utc, sound)
         now = sound & (self.wide_work + np.cumsum(np.where(sound, work, 0)) <= WIDE_WORK)
         if not now.all():
             self.frames["postponed"] += int((sound & ~now).sum())
@@ -242,22 +243,23 @@ class Booking:
         self.rows += int(fresh.sum())
         self.frames["booked"] += len(batch)
         self._gap_before(placed, numbers, places, utc[:, 0])
-        start = 0
+        start, of_streams, filled = 0, placed.rows["device"][places], placed.rows["filled"][places]
         for group, sources in zip(placed.layout.groups, placed.sources, strict=True):
-            devices = placed.rows["device"][places][:, start : start + len(group.devices)]
-            start += len(group.devices)
+            mine = slice(start, start + len(group.devices))
+            devices, start = of_streams[:, mine], mine.stop
             for part in epochs.parts(utc, fleet.powers.calibrations.epochs):
                 rows, ours = part.rows, devices[part.frames]
                 models = fleet.powers.of(ours, part.epoch)
                 told, state = utc[part.frames][:, rows], columns[part.frames][:, :, rows]
-                counted = counting.count(group, told, state, models, self._policy)
+                counted = counting.count(group, told, state, models, self._policy, filled[part.frames, mine])
+                filled[part.frames, mine] = counted.filled
                 self._enter(counted, numbers[part.frames], ours, sources)
                 self._refresh(counted, ours, told[:, -1])
         self.moved.append((numbers, stream["pos"][numbers]))
         self.newest.append((numbers, utc[:, -1], batch.times[:, -1]))
         stream["pos"][numbers], stream["t_pos"][numbers] = batch.ticks[:, -1], batch.times[:, -1]
         stream["seen"][numbers] = self.now
-        placed.rows["state"][places] = columns[:, :, -1]
+        placed.rows["state"][places], placed.rows["filled"][places] = columns[:, :, -1], filled
 
     def _possible(
         self, batch: Batch, layout: Layout, columns: Floats, lasting: Floats, sound: NDArray[np.bool_]
@@ -270,14 +272,14 @@ class Booking:
             self._refuse(batch, np.array([i]), "too_much", told)
         return fits
 
-    def _claimed(
-        self, batch: Batch, lasted: Floats, begins: NDArray[np.bool_], sound: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
+    def _claimed(self, batch: Batch, numbers: Ints, utc: Ints, sound: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return which of the sound frames are of time that their agents may still tell of; the others come again."""
-        seconds = (lasted + np.where(begins, accept.BEFORE, 0.0)).tolist()
+        seconds = (utc[:, -1] - utc[:, 0]) / SECOND
+        for i, gap in self._gaps(numbers, utc[:, 0]):
+            seconds[i] += accept.BEFORE + gap
         may = self.fleet.allowances.time
-        told = [ok and may(m.agent, s, self.now) for m, s, ok in zip(batch.messages, seconds, sound, strict=True)]
-        within = np.array(told, np.bool_)
+        frames = zip(batch.messages, seconds.tolist(), sound.tolist(), strict=True)
+        within = np.array([ok and may(m.agent, s, self.now) for m, s, ok in frames], np.bool_)
         self.frames["postponed"] += int((sound & ~within).sum())
         return within
 
@@ -296,8 +298,8 @@ class Booking:
         for i in which.tolist():
             self.replies.append(refusal(Rejected(batch.messages[i], batch.streams[i], error), self._tallies))
 
-    def _gap_before(self, placed: Placed, numbers: Ints, places: Ints, begins: Ints) -> None:
-        """Book the time between an agent's last row and the first row of its new stream as a gap."""
+    def _gaps(self, numbers: Ints, begins: Ints) -> Iterator[tuple[int, float]]:
+        """Yield which streams begin, by their place, and the time without a row before each [s]."""
         stream = self.fleet.stream
         begun = np.flatnonzero(stream["pos"][numbers] == 0).tolist()
         if begun:
@@ -305,10 +307,14 @@ class Booking:
         for i in begun:
             number = int(numbers[i])
             agent, _, boot = self.fleet.stream_rows[number]
-            gap = self.fleet.past.gap(agent, boot, int(stream["base"][number]), int(begins[i]))
+            yield i, self.fleet.past.gap(agent, boot, int(stream["base"][number]), int(begins[i]))
+
+    def _gap_before(self, placed: Placed, numbers: Ints, places: Ints, begins: Ints) -> None:
+        """Book the time between an agent's last row and the first row of its new stream as a gap."""
+        for i, gap in self._gaps(numbers, begins):
             if gap > 0:
                 devices = placed.rows["device"][places[i]]
-                owner = np.full(len(devices), number, np.int64)
+                owner = np.full(len(devices), numbers[i], np.int64)
                 self._total(Family.DEVICE_GAP, owner, devices, 0, np.full(len(devices), gap))
                 self._total(Family.GAP, owner, self.fleet.device["group"][devices], 0, np.full(len(devices), gap))
 
