@@ -274,7 +274,7 @@ CATALOGUE: Final = _catalogue(
             "",
             "Messages not taken, by reason.",
             ("reason",),
-            "one a reason, 15",
+            "one a reason, 16",
             own=True,
         ),
         Metric(
