@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector.catalogue import CATALOGUE
-from thinwatt_collector.fleet import Fleet, Group, printable
+from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.labels import Family as Booked
+from thinwatt_collector.named import Group, printable
 from thinwatt_collector.placed import Placed
 from thinwatt_collector.serve.exposition import Family, LabelSet, label_text
 
