@@ -1,7 +1,7 @@
 """From what a meter says to joules since tick 0: the only place that decides wrap, restart, torn read and gap.
 
-Pure: :class:`EnergyCounter` for registers of energy; :mod:`thinwatt_agent.gauges` has what integrates readings of power,
-and the rest.
+Pure: :class:`EnergyCounter` for registers of energy; :mod:`thinwatt_agent.gauges` has what integrates readings of
+power, and the rest.
 
 A reading of a register has one of five outcomes (METHOD §1):
 

@@ -133,7 +133,7 @@ class Source:
                 self._read(now)
         except (OSError, ValueError) as error:
             self._fail(now, f"{error}", [*self._order, *self._missing])
-        except Exception as bug:  # one source's bug costs no other source
+        except Exception as bug:  # noqa: BLE001  # one source's bug costs no other source
             self._bug(now, f"has a bug and is off until the next look for devices: {bug!r}")
         self._collect()
         self.spent += time.perf_counter_ns() - start

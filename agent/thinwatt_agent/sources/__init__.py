@@ -66,7 +66,8 @@ class Unfit(ValueError):  # noqa: N818 - what an option is beside the others
 class Energy:
     """A register that counts energy. ``key`` names it on this machine for ever, ``part`` names it for people.
 
-    ``unit`` [J], ``range`` [counts], ``max_power`` and ``wrap_power`` [W], ``scaled``: see :class:`thinwatt_agent.counters.Limits`.
+    ``unit`` [J], ``range`` [counts], ``max_power`` and ``wrap_power`` [W], ``scaled``: see
+    :class:`thinwatt_agent.counters.Limits`.
     A register of the processors says in ``domain`` what it measures (see :mod:`thinwatt_agent.totals`, which then
     decides whether it counts), and in ``rank`` which of several twins goes first. Where ``total`` is false, ``role``
     says for people what it lies in or repeats.

@@ -43,13 +43,12 @@ def test_metrics_are_what_their_names_labels_and_types_say(tmp_path: Path) -> No
     """
     read = probed(tmp_path, text)
     assert read is not None
+    plug = "plug_joules_total basis=measured part=plug scope=wall"
     assert read.specs[:5] == (
         Gauge("room_celsius", "celsius", "place=rack 7"),
         Count("pages", "1"),
         Count("tank_seconds_total", "s"),
-        Energy(
-            "plug_joules_total basis=measured part=plug scope=wall", "plug", 1e-6, None, 1e5, "wall", "measured", scaled=6
-        ),
+        Energy(plug, "plug", 1e-6, None, 1e5, "wall", "measured", scaled=6),
         Power("psu_watts unit=2", "psu unit=2", 1e5, "component", "modelled"),
     )
     assert list(read.values(at(0)))[:5] == [21.5, 12.0, 3.0, 12_500_000, 60.0]
@@ -119,15 +118,15 @@ def test_a_script_that_writes_in_place_costs_a_reading_and_makes_up_no_energy(tm
     texts = [f"plug_joules_total {123_400 + 100 * i}\n" for i in range(6)]
     texts[2] = "plug_joules_total 12"
     for torn_at_probe in (False, True):
-        sampler, events = Sampler(tmp_path, options), []
+        sampler, events, rows = Sampler(tmp_path, options), [], []
         for i, text in enumerate(texts):
             write(tmp_path, {f"{PLACE}/a.prom": text.encode()})
             if torn_at_probe and i == 2:
                 sampler.reroot(tmp_path)
-            row = sampler.sample(at(1000 + 10 * i))
+            rows.append(sampler.sample(at(1000 + 10 * i)))
             events += [event.kind for _, _, event in sampler.events()]
         columns = [(c.source, c.quantity) for c in sampler.schema.groups[0].columns]
-        assert row[columns.index(("textfile", "energy"))] == 500.0
+        assert rows[-1][columns.index(("textfile", "energy"))] == 500.0
         assert events == ["failed"]
 
 
