@@ -1,6 +1,7 @@
 """From what a meter says to joules since tick 0: the only place that decides wrap, restart, torn read and gap.
 
-Pure: :class:`EnergyCounter` for registers of energy, :class:`PowerGauge` for readings of power, and two for the rest.
+Pure: :class:`EnergyCounter` for registers of energy; :mod:`thinwatt_agent.gauges` has what integrates readings of
+power, and the rest.
 
 A reading of a register has one of five outcomes (METHOD §1):
 
@@ -24,7 +25,6 @@ Covered time is the time of the intervals that were counted; everything else tha
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple
 
@@ -35,6 +35,9 @@ Relation = Literal["advance", "wrap", "restart", "gap", "same", "odd"]
 SUSPEND: Final = 500_000_000
 """Boottime that outruns the monotonic clock by more [ns] between two readings was spent asleep."""
 
+
+HIGHEST: Final = 1e100
+"""No meter shows more, in any unit: such a reading, and an infinite one, is a failed one."""
 
 AS_BEFORE: Final = 1.25
 """Where a register fell, so many times the power of the interval before is believed, if its limits say less."""
@@ -58,6 +61,7 @@ class Limits:
     is never a wrap); ``max_power`` [W] is the highest power that is believed; ``max_gap`` [ns]. ``wrap_power`` [W] is
     the highest that is believed of an interval with a fall in it (None: the same). It may be lower, because the two
     mistakes cost differently: a burst that isn't believed is lost, a restart taken for a wrap is energy made up.
+    ``scaled`` is by how many digits the source moved the decimal point of what it read.
     """
 
     unit: float
@@ -65,6 +69,7 @@ class Limits:
     max_power: float
     max_gap: int
     wrap_power: float | None = None
+    scaled: int = 0
 
 
 class Point(NamedTuple):
@@ -131,13 +136,18 @@ def torn(a: Point, b: Point, limits: Limits) -> bool:
     """
     if b.value == 0:
         return True
-    high = a.value + int((b.at.boottime - a.at.boottime) / 1e9 * limits.max_power / limits.unit)
+    high = a.value + int(min(HIGHEST, (b.at.boottime - a.at.boottime) / 1e9 * limits.max_power / limits.unit))
     if limits.range is not None:
         high = min(high, limits.range)
-    head, width = b.value * 10, 10
+    head, width = b.value, 10**limits.scaled
+    while head % width:
+        width //= 10
+    whole = width == 10**limits.scaled
     while head <= high:
-        if head + width > a.value:
+        if width > 1 and head + width > a.value:
             return True
+        if not whole:
+            return False
         head, width = head * 10, width * 10
     return False
 
@@ -198,7 +208,7 @@ class EnergyCounter:
 
     @property
     def _highest(self) -> float:
-        return math.inf if self.limits.range is None else self.limits.range
+        return HIGHEST if self.limits.range is None else self.limits.range
 
     def _disown(self) -> None:
         """Readings beyond the range, held from before it was known, were bad reads: go on from the others, or anew."""
@@ -254,7 +264,7 @@ class EnergyCounter:
     def _after(self, last: Point, point: Point) -> tuple[Relation, int]:
         """How a reading follows the last good one, which may be another register's."""
         limits, as_before = self.limits, AS_BEFORE * self.power
-        if self.another or (point.value < last.value and as_before > (limits.wrap_power or math.inf)):
+        if self.another or (point.value < last.value and as_before > (limits.wrap_power or HIGHEST)):
             turns = None if self.another else limits.range
             limits = replace(limits, range=turns, wrap_power=min(limits.max_power, as_before))
         return relation(last, point, limits)
@@ -324,127 +334,3 @@ class EnergyCounter:
         self.last, self.candidates, self.shown = points[0], points[1:], points[-1].value
         self.start = (points[0].at, 0)
         self._disown()
-
-
-class _Last:
-    """The last reading of a counter or gauge, and how a new process takes it over."""
-
-    __slots__ = ("last",)
-
-    def __init__(self) -> None:
-        self.last: tuple[float, Instant] | None = None
-
-    def state(self, boot_id: str) -> list[float] | None:
-        """The last reading and its instant."""
-        if self.last is None or self.last[1].boot_id != boot_id:
-            return None
-        value, at = self.last
-        return [value, at.boottime, at.monotonic, at.utc]
-
-    def restore(self, state: Any, boot_id: str) -> None:
-        """Go on from what :meth:`state` gave, with nothing counted yet."""
-        value, boottime, monotonic, utc = state
-        self.last = (value, Instant(int(boottime), int(monotonic), int(utc), boot_id))
-
-
-class PowerGauge(_Last):
-    """Joules and covered seconds of a reading of power: trapezoids over the measured time between good readings.
-
-    Not a number says that there is nothing to measure now (a battery on mains): no event, and the next reading starts
-    anew. None, a negative power or one beyond ``max_power`` [W] is a failed read.
-    """
-
-    __slots__ = ("covered", "events", "joules", "max_gap", "max_power")
-
-    def __init__(self, max_power: float, max_gap: int) -> None:
-        super().__init__()
-        self.max_power = max_power
-        self.max_gap = max_gap
-        self.joules = 0.0
-        self.covered = 0
-        self.events: list[Event] = []
-
-    def read(self, value: float | None, now: Instant) -> None:
-        """Take the power of this tick [W]."""
-        if value is not None and math.isnan(value):
-            self.last = None
-        elif value is None or not 0 <= value <= self.max_power:
-            self.events.append(Event("failed", now))
-        elif self.last is None:
-            self.last = (value, now)
-        else:
-            self._join(*self.last, value, now)
-
-    def settle(self) -> None:
-        """Nothing is ever held back here."""
-
-    def _join(self, before: float, then: Instant, value: float, now: Instant) -> None:
-        if another_boot(then, now):
-            self.events.append(Event("restart", now))
-        elif now.boottime == then.boottime:
-            return
-        elif now.boottime - then.boottime > self.max_gap or slept(then, now):
-            self.events.append(Event("gap", now))
-        else:
-            dt = now.boottime - then.boottime
-            self.joules += (before + value) / 2 * dt / 1e9
-            self.covered += dt
-        self.last = (value, now)
-
-
-class Tally(_Last):
-    """Any other counter since tick 0: rises add up; a fall that lasts or another boot is a new beginning; no gap.
-
-    A fall that the next reading takes back was a bad read, and counts for nothing.
-    """
-
-    __slots__ = ("fallen", "total")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.total: float = 0
-        self.fallen: tuple[float, Instant] | None = None
-
-    def read(self, value: float | None, now: Instant) -> None:
-        """Take the reading of this tick; None and not a number keep the state."""
-        if value is None or not math.isfinite(value):
-            return
-        if self.last is None or another_boot(self.last[1], now):
-            self.last, self.fallen = (value, now), None
-            return
-        if value < self.last[0]:
-            if self.fallen is None:
-                self.fallen = (value, now)
-                return
-            self.last = self.fallen
-        self.total += max(0, value - self.last[0])
-        self.last, self.fallen = (value, now), None
-
-
-class Integral(_Last):
-    """A gauge times time: CPUs into CPU seconds, sessions into session seconds.
-
-    Gaps longer than ``max_gap`` [ns] are left out. ``awake`` takes the time that the machine was awake, for what is
-    compared with kernel counters, which stand still in suspend; otherwise an interval with a suspend is left out.
-    """
-
-    __slots__ = ("awake", "max_gap", "total")
-
-    def __init__(self, max_gap: int, awake: bool = False) -> None:
-        super().__init__()
-        self.max_gap = max_gap
-        self.awake = awake
-        self.total = 0.0
-
-    def read(self, value: float | None, now: Instant) -> None:
-        """Take the gauge of this tick; None and not a number keep the state."""
-        if value is None or not math.isfinite(value):
-            return
-        if self.last is not None and not another_boot(self.last[1], now):
-            before, then = self.last
-            awake = now.monotonic - then.monotonic
-            if self.awake:
-                self.total += (before + value) / 2 * awake / 1e9 if 0 < awake <= self.max_gap else 0.0
-            elif now.boottime - then.boottime <= self.max_gap and not slept(then, now):
-                self.total += (before + value) / 2 * (now.boottime - then.boottime) / 1e9
-        self.last = (value, now)

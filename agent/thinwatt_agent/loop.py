@@ -1,7 +1,8 @@
 """The sampler: reads every source each interval into one row of the wire's matrix. No socket, no spool.
 
 Three outcomes of a source: absent (quiet, looked for again every few minutes), failed (counted, warned of once, tried
-again at the next tick) and bug (its traceback in the log, that source off). None of them costs another source.
+again at the next tick) and bug (its traceback in the log, that source off until the next look for devices). None of
+them costs another source.
 
 Every instant is given by the caller, and so is the root: a recorded machine is sampled by the same code (replay.py).
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from thinwatt_agent import machine, sources
-from thinwatt_agent.counters import EVENTS, EnergyCounter, Event, Instant
+from thinwatt_agent.counters import EVENTS, HIGHEST, EnergyCounter, Event, Instant
 from thinwatt_agent.files import File
 from thinwatt_agent.meters import NOT_A_NUMBER, EnergyMeter, Meter, meter
 from thinwatt_agent.sources import Denied, Energy, Read, Values
@@ -30,6 +31,8 @@ __all__ = ["Instant", "Sampler", "SamplerOptions"]
 log = logging.getLogger(__name__)
 
 SECOND: Final = 1_000_000_000
+AGAIN: Final = 3
+"""Parts that went are looked for at so many further ticks, then with all devices."""
 SHORTEST_GAP: Final = 30.0
 """``max_gap`` is three intervals, but never less [s] (METHOD §1)."""
 OUTCOMES: Final = ("wraps", "restarts", "failures", "gaps")
@@ -85,6 +88,7 @@ class Source:
         self.failures = 0
         self.spent = 0
         self.off = False
+        self._again = 0
         self.resume: dict[str, Any] = {}
         self._gap = gap
         self._taken = taken
@@ -113,21 +117,24 @@ class Source:
         return any(self.energy)
 
     def sample(self, root: Path, now: Instant, probe: bool) -> bool:
-        """Read all values of this tick; return whether columns came up. Raises nothing."""
-        if self.off:
+        """Read all values of this tick; return whether columns came up. Raises nothing.
+
+        Where parts went, it looks at the next ticks too: a file half written is whole a moment later.
+        """
+        if self.off and not probe:
             return False
+        self.off = False
         start, known = time.perf_counter_ns(), len(self.meters)
         try:
-            if probe:
+            if probe or self._again:
+                self._again = AGAIN if probe else self._again - 1
                 self._probe(root, now)
             if self.meters:
                 self._read(now)
         except (OSError, ValueError) as error:
             self._fail(now, f"{error}", [*self._order, *self._missing])
-        except Exception:  # one source's bug costs no other source
-            log.exception("source %s has a bug and is off until the agent starts again", self.name)
-            self.off = True
-            self._fail(now, "a bug", [*self._order, *self._missing])
+        except Exception as bug:  # noqa: BLE001  # one source's bug costs no other source
+            self._bug(now, f"has a bug and is off until the next look for devices: {bug!r}")
         self._collect()
         self.spent += time.perf_counter_ns() - start
         return len(self.meters) > known
@@ -160,6 +167,7 @@ class Source:
         self._order = [self.meters[spec.key] for spec in specs]
         keys = {spec.key for spec in specs}
         self._missing = [m for key, m in self.meters.items() if key not in keys]
+        self._again = self._again if self._missing else 0
         for m in self.energy:
             m.present = m.spec.key in keys
 
@@ -176,7 +184,8 @@ class Source:
         if len(values) != len(self._order):
             raise RuntimeError(f"{len(values)} values for {len(self._order)} specs")
         failed = list(self._missing)
-        for m, value in zip(self._order, values, strict=False):
+        for m, got in zip(self._order, values, strict=False):
+            value = None if got is None or abs(got) > HIGHEST else got
             m.read(value, now)
             if value is None:
                 failed.append(m)
@@ -193,6 +202,13 @@ class Source:
         for m in meters:
             m.read(None, now)
         self._fail_once(why)
+
+    def _bug(self, now: Instant, text: str) -> None:
+        """Log its traceback once, and a line each further time; all its parts failed."""
+        log.error("source %s %s", self.name, text, exc_info=text not in self._warned)
+        self._warned.add(text)
+        self.off, self._failing = True, True
+        self._fail(now, text, [*self._order, *self._missing])
 
     def _fail_once(self, why: str) -> None:
         self.failures += 1

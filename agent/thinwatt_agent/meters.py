@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Protocol
 
-from thinwatt_agent.counters import EnergyCounter, Event, Instant, Integral, Limits, PowerGauge, Tally
+from thinwatt_agent.counters import EnergyCounter, Event, Instant, Limits
+from thinwatt_agent.gauges import Integral, PowerGauge, Tally
 from thinwatt_agent.sources import Count, Energy, Gauge, Held, Power, Spec
 from thinwatt_agent.wire import Column
 
@@ -65,7 +66,7 @@ class EnergyMeter:
 
 
 def _limits(spec: Energy, max_gap: int) -> Limits:
-    return Limits(spec.unit, spec.range, spec.max_power, max_gap, spec.wrap_power)
+    return Limits(spec.unit, spec.range, spec.max_power, max_gap, spec.wrap_power, spec.scaled)
 
 
 def _energy_columns(source: str, spec: Energy | Power) -> tuple[Column, ...]:

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent import wire
-from thinwatt_collector import accept, book, clock, counting, decode, epochs, sharing, zeros
+from thinwatt_collector import accept, book, clock, counting, decode, epochs, positions, sharing, zeros
 from thinwatt_collector.book import Energy, Event, Ints, StreamRow, Totals, Transaction
 from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
 from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.labels import Family, key
 from thinwatt_collector.layout import Layout
-from thinwatt_collector.ledger import Ledger, LedgerError
+from thinwatt_collector.ledger import Ledger
 from thinwatt_collector.models.attribution import DEFAULT, Policy
 from thinwatt_collector.placed import Placed
 from thinwatt_collector.receive import Message
@@ -75,8 +75,8 @@ class Booking:
         self.replies: list[Reply] = []
         self.frames: Counter[str] = Counter()
         self.newcomers: Counter[str] = Counter()
-        self.wide_work = 0
-        self.rows = 0
+        self.wide_work = self.rows = 0
+        self.elsewhere = False
         self.refreshed: list[tuple[Ints, Ints, Floats, Ints]] = []
 
     def run(self, frames: list[Message], events: list[Event]) -> list[Reply]:
@@ -87,7 +87,7 @@ class Booking:
         """
         fleet = self.fleet
         zeros.begin(fleet, self._policy)
-        self._read_streams(frames)
+        positions.bring(fleet, self.ledger, ((m.agent, decode.stream_of(m)) for m in frames))
         for group in decode.rounds(frames):
             for (schema, _, version), messages in group.items():
                 for portion in decode.portions(messages):
@@ -100,35 +100,32 @@ class Booking:
         self._committed(transaction, moved)
         return self.replies + self._answers()
 
-    def _read_streams(self, frames: list[Message]) -> None:
-        """Bring into memory the streams that are heard for the first time since the start."""
-        missing = self.fleet.missing((m.agent, decode.stream_of(m)) for m in frames)
-        if not missing:
-            return
-        rows = self.ledger.streams(missing)
-        if not self.fleet.schemas.keys() >= {row.schema for row in rows}:
-            raise LedgerError("another collector has written schemas to the ledger that are not known here")
-        for row in rows:
-            self.fleet.add_stream(row, saved=True)
-        past = self.fleet.past
-        for last in self.ledger.last_rows({agent for agent, _ in missing}):
-            past.add(*last)
-
     def _book(self, batch: Batch) -> None:
         """Count the new rows of a batch in which no stream stands twice."""
         batch, numbers = self._known_streams(batch)
+        if len(batch) and self._moved_elsewhere(batch, numbers):
+            batch, numbers = self._known_streams(batch)
         if not len(batch):
             return
-        stream = self.fleet.stream
         self.heard.update(zip(numbers.tolist(), batch.messages, strict=True))
         self._contacts(batch, numbers)
-        position = stream["pos"][numbers]
-        verdict = accept.judge(position, batch.after, batch.ticks[:, -1])
+        verdict = accept.judge(self.fleet.stream["pos"][numbers], batch.after, batch.ticks[:, -1])
         self.frames["duplicate"] += int((verdict == accept.DUPLICATE).sum())
         self.frames["hole"] += int((verdict == accept.HOLE).sum())
         new = np.flatnonzero(verdict == accept.NEW)
         if len(new):
             self._count(decode.part_of(batch, new), numbers[new])
+
+    def _moved_elsewhere(self, batch: Batch, numbers: Ints) -> bool:
+        """Look into the ledger where rows seem to be missing: an agent that comes back was with another collector.
+
+        Not where this commit moves the stream already: it stands in the transaction once.
+        """
+        hole = batch.after > self.fleet.stream["pos"][numbers]
+        if hole.any():
+            hole &= ~np.isin(numbers, np.concatenate([np.zeros(0, np.int64), *(moved for moved, _ in self.moved)]))
+        doubtful = [(batch.messages[i].agent, batch.streams[i]) for i in np.flatnonzero(hole).tolist()]
+        return bool(doubtful) and positions.moved_on(self.fleet, self.ledger, doubtful)
 
     def _known_streams(self, batch: Batch) -> tuple[Batch, Ints]:
         ordered: NDArray[np.bool_] = accept.in_order(batch.ticks, batch.times, batch.after)
@@ -401,8 +398,8 @@ class Booking:
         fleet = self.fleet
         self._remember()
         first: dict[int, int] = {}
-        for numbers, positions in reversed(self.moved):
-            first.update(zip(numbers.tolist(), positions.tolist(), strict=True))
+        for numbers, stood in reversed(self.moved):
+            first.update(zip(numbers.tolist(), stood.tolist(), strict=True))
         order = sorted(first, key=fleet.stream_rows.__getitem__)
         index = np.array(order, np.int64)
         old = np.array([first[n] for n in order], np.int64)
@@ -433,12 +430,13 @@ class Booking:
         if len(moved) < len(transaction.moves.index):
             tallies.frames["elsewhere"] += len(transaction.moves.index) - len(moved)
             fleet.forget_streams()
+            self.elsewhere = True
 
     def _answers(self) -> list[Reply]:
         """Answer every stream that was heard with its position in the ledger."""
         fleet = self.fleet
-        if not fleet.stream.size:
-            return []  # some position was moved by another collector: all are read again first
+        if self.elsewhere:
+            return []  # the ledger has other positions than these
         positions = fleet.stream["pos"][list(self.heard)].tolist()
         answers = []
         for (number, message), position in zip(self.heard.items(), positions, strict=True):

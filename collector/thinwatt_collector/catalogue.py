@@ -69,12 +69,14 @@ LABELS: Final = MappingProxyType(
         "result": "frame: booked, duplicate, hole, elsewhere (by another collector), postponed (the agent sends it "
         "again); commit: committed, failed",
         "reason": "why it was not taken",
+        "event": "wrap (of a register), restart (of what counts), failed (a bad read), gap (none for too long)",
     }
 )
 
 CLASSES: Final = "one a class of device"
 PRESENT: Final = "one a device that is present and may be shown alone"
 AGENTS: Final = "one an agent that is present"
+SOURCES: Final = "one a source of an agent that is present"
 ONE: Final = "one"
 
 
@@ -251,6 +253,46 @@ CATALOGUE: Final = _catalogue(
             AGENTS,
         ),
         Metric(
+            "thinwatt_agent_lost_resolution_seconds_total",
+            "counter",
+            "seconds",
+            "Time whose rows an agent has merged as its spool was full: no joule is lost, its place in time is.",
+            ("agent", "simulated"),
+            AGENTS,
+        ),
+        Metric(
+            "thinwatt_agent_time_uncertain",
+            "gauge",
+            "",
+            "1 while the clock of an agent's rows is a guess: its boot was never in contact when they were made.",
+            ("agent", "simulated"),
+            AGENTS,
+        ),
+        Metric(
+            "thinwatt_agent_read_failures_total",
+            "counter",
+            "",
+            "Readings of a source that failed, since the agent's stream began.",
+            ("agent", "source", "simulated"),
+            SOURCES,
+        ),
+        Metric(
+            "thinwatt_agent_read_seconds_total",
+            "counter",
+            "seconds",
+            "Time that an agent has spent reading a source, since its stream began.",
+            ("agent", "source", "simulated"),
+            SOURCES,
+        ),
+        Metric(
+            "thinwatt_agent_reading_events_total",
+            "counter",
+            "",
+            "What happened to registers of energy: wrap, restart, failed, gap; since the agent's stream began.",
+            ("agent", "source", "event", "simulated"),
+            "four a source of energy of an agent",
+        ),
+        Metric(
             "thinwatt_collector_frames_total",
             "counter",
             "",
@@ -274,7 +316,7 @@ CATALOGUE: Final = _catalogue(
             "",
             "Messages not taken, by reason.",
             ("reason",),
-            "one a reason, 15",
+            "one a reason, 16",
             own=True,
         ),
         Metric(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -21,6 +20,7 @@ from thinwatt_collector.labels import Family, Totals
 from thinwatt_collector.layout import SourceKey, layout_of, same_columns, visible
 from thinwatt_collector.ledger import Dimensions
 from thinwatt_collector.models.devices import ModelOf
+from thinwatt_collector.named import Device, Group, Unsaved, printable
 from thinwatt_collector.placed import NOTHING, Placed, Rows, rows_of
 from thinwatt_collector.powers import Powers
 from thinwatt_collector.sharing import line_of
@@ -28,56 +28,11 @@ from thinwatt_collector.winner import WINNERS
 
 Ints = NDArray[np.int64]
 
-"""From a device's class and hardware model to its power model."""
-
 SOURCES: Final = 1 << 22
 """Kinds of meters that the collector knows at most: a total's key has 24 bits for them."""
 CACHE: Final = 256 << 20
 """States of streams beyond so many bytes are thrown out when most were not heard for :data:`COLD` [ns]."""
 COLD: Final = 3600 * 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """What totals are added up over: a class of devices, the made-up ones apart from the real ones."""
-
-    kind: str
-    simulated: bool
-
-    def labels(self) -> dict[str, str]:
-        """Return the labels of its totals."""
-        return {"class": self.kind, "simulated": str(self.simulated).lower()}
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A device as the ledger knows it."""
-
-    id: int
-    name: str
-    agent: str
-    kind: str
-    model: str
-    simulated: bool
-
-    @property
-    def marked(self) -> str:
-        """The value of its label ``simulated``."""
-        return str(self.simulated).lower()
-
-
-@dataclass(slots=True)
-class Unsaved:
-    """Dimension rows that the next transaction must write."""
-
-    schemas: dict[bytes, str] = field(default_factory=dict)
-    devices: dict[int, Device] = field(default_factory=dict)
-    sources: list[tuple[int, SourceKey]] = field(default_factory=list)
-
-
-def printable(value: object, longest: int) -> str:
-    """Return what a machine says of itself as text that every database and exposition can hold; "" for nothing."""
-    return "".join(c for c in str(value or "")[:longest] if c.isprintable())
 
 
 class Fleet:
@@ -120,6 +75,7 @@ class Fleet:
         self.powers = Powers(calibrations or Calibrations())
         for row in known.devices:
             self._add_device(Device(*row))
+        self._devices_saved = len(self.devices)
         self.totals = Totals(self.describe)
         self.totals.load(known.labels, self._named)
         self.past = Past()
@@ -440,8 +396,19 @@ class Fleet:
             labels |= {"pool": line.pool, "part": line.part, "policy": key.scope, "basis": key.basis}
         return labels
 
+    @property
+    def in_ledger(self) -> tuple[int, int, int, int]:
+        """How many schemas, devices, sources and labels the ledger has, as far as is known here."""
+        new, labels = self.unsaved, len(self.totals.values) - len(self.totals.unsaved())
+        return len(self.schemas) - len(new.schemas), self._devices_saved, len(self.sources) - len(new.sources), labels
+
+    def unwritten(self) -> set[str]:
+        """Return the agents that have said something of their machines that the ledger does not have yet."""
+        return {device.agent for device in self.unsaved.devices.values()} | {agent for _, agent in self._told}
+
     def saved(self, devices: Sequence[Device], schemas: Iterable[bytes], sources: int) -> None:
         """Forget what a transaction has written."""
+        self._devices_saved = max([self._devices_saved, *(device.id + 1 for device in devices)])
         for device in devices:
             if self.unsaved.devices.get(device.id) == device:
                 del self.unsaved.devices[device.id]

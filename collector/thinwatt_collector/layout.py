@@ -16,6 +16,10 @@ OF_DESKTOP: Final = ("cpu", "covered", "present", "memory")
 """What attribution needs to know of a desktop."""
 OF_SESSION: Final = ("active", "disconnected")
 """The time of a desktop's sessions by state: with somebody at it, and left running."""
+OF_SOURCE: Final = ("read_failures", "read_seconds")
+"""What an agent counts of each of its sources."""
+OUTCOMES: Final = ("wraps", "restarts", "failures", "gaps")
+"""What it counts of the readings of a source of energy."""
 LARGEST: Final = 1e15
 """Joules or seconds beyond it are none, a kilowatt for 30,000 years: to a total that large nobody's minute is added."""
 OTHERS: Final = 1e24
@@ -106,6 +110,7 @@ class GroupLayout:
 class Layout:
     """A schema with its groups worked out; ``counters`` are the columns that may not fall, ``largest`` their bounds.
 
+    ``own`` are columns of the agent itself, ``reads`` those of (quantity, source) that tell how readings went.
     ``amounts`` are those that hold energy or covered seconds, ``joules`` says which of them are energy.
     """
 
@@ -114,6 +119,7 @@ class Layout:
     counters: Indices
     largest: NDArray[np.float64]
     own: dict[str, int]
+    reads: dict[tuple[str, str], Indices]
     amounts: Indices
     joules: NDArray[np.bool_]
 
@@ -164,6 +170,7 @@ def layout_of(schema: Schema) -> Layout:
     """Return the layout of ``schema``."""
     groups, counters, largest, amounts, start = [], [], [], [], 0
     own: dict[str, int] = {}
+    reads: dict[tuple[str, str], list[int]] = {}
     for group in schema.groups:
         groups.append(_group(group, start))
         for device in range(len(group.devices)):
@@ -176,6 +183,8 @@ def layout_of(schema: Schema) -> Layout:
                         amounts.append((at, column.unit == "J"))
                 if column.source == "agent" and not column.part:
                     own.setdefault(column.quantity, at)
+                if (source := _read_by(column)) and column.kind == "counter":
+                    reads.setdefault((column.quantity, source), []).append(at)
         start += len(group.devices) * len(group.columns)
     return Layout(
         schema,
@@ -183,9 +192,17 @@ def layout_of(schema: Schema) -> Layout:
         np.array(counters, np.intp),
         np.array(largest, np.float64),
         own,
+        {key: np.array(columns, np.intp) for key, columns in reads.items()},
         np.array([at for at, _ in amounts], np.intp),
         np.array([joules for _, joules in amounts], np.bool_),
     )
+
+
+def _read_by(column: Column) -> str:
+    """Return the source of which a column tells how its readings went; "" for what tells no such thing."""
+    if column.source == "agent":
+        return column.part if column.quantity in OF_SOURCE else ""
+    return column.source if column.quantity in OUTCOMES and not column.consumer else ""
 
 
 def _group(group: Group, start: int) -> GroupLayout:

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 
 from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.config import PerDevice
-from thinwatt_collector.fleet import Device, Fleet, Group
+from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.labels import Totals
+from thinwatt_collector.named import Device, Group
 from thinwatt_collector.serve.api.privacy import MIXED
 from thinwatt_collector.serve.api.published import Counter
 from thinwatt_collector.serve.exposition import Family, LabelSet, label_text

@@ -18,11 +18,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from thinwatt_collector.book import languages
-from thinwatt_collector.fleet import printable
 from thinwatt_collector.inventory.places import EMPTY, Places, Whereabouts
 from thinwatt_collector.ledger import LedgerError, ReadableLedger, history
 from thinwatt_collector.ledger.session import Rows as Found
 from thinwatt_collector.ledger.session import Session
+from thinwatt_collector.named import printable
 from thinwatt_collector.serve.api.books import PLACE, Agent, Census, Happened, Known, TooFineError, UnreadableError
 from thinwatt_collector.serve.api.calendar import Grain
 from thinwatt_collector.serve.api.rows import Rows, summed, texts

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_collector.catalogue import CATALOGUE
-from thinwatt_collector.fleet import Fleet, Group, printable
+from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.labels import Family as Booked
+from thinwatt_collector.named import Group, printable
+from thinwatt_collector.placed import Placed
 from thinwatt_collector.serve.exposition import Family, LabelSet, label_text
 
 Floats = NDArray[np.float64]
@@ -43,8 +46,16 @@ OWN: Final = {
     "cpu": "thinwatt_agent_cpu_seconds_total",
     "rss": "thinwatt_agent_rss_bytes",
     "spool_rows": "thinwatt_agent_spool_rows",
+    "lost_resolution": "thinwatt_agent_lost_resolution_seconds_total",
 }
 """What agents say of themselves."""
+EVENTS: Final = {"wraps": "wrap", "restarts": "restart", "failures": "failed", "gaps": "gap"}
+READS: Final = {
+    "read_failures": "thinwatt_agent_read_failures_total",
+    "read_seconds": "thinwatt_agent_read_seconds_total",
+    **dict.fromkeys(EVENTS, "thinwatt_agent_reading_events_total"),
+}
+"""And of their sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,7 @@ class Roster:
 
     key: tuple[object, ...]
     names: list[str]
+    marked: list[str]
     streams: Ints
     described: NDArray[np.bool_]
     labels: LabelSet
@@ -186,7 +198,8 @@ class Snapshots:
             self._roster, fleet, now - int(self._rules.stale_after * SECOND), self._one_by_one(fleet)
         )
         own = {quantity: np.full(len(roster.names), np.nan) for quantity in OWN}
-        for placed, at in fleet.by_schema(roster.streams):
+        by_schema = list(fleet.by_schema(roster.streams))
+        for placed, at in by_schema:
             states, places = placed.rows["state"], fleet.stream["place"][roster.streams[at]]
             for quantity in own.keys() & placed.layout.own.keys():
                 own[quantity][at] = states[places, placed.layout.own[quantity]]
@@ -194,9 +207,35 @@ class Snapshots:
         values = {
             "thinwatt_agent_clock_skew_seconds": np.array([skew.get(a, np.nan) for a in roster.names]) / SECOND,
             "thinwatt_agent_identity_conflict": np.array([float(a in clones) for a in roster.names]),
+            "thinwatt_agent_time_uncertain": fleet.stream["uncertain"][roster.streams].astype(np.float64),
         } | {name: own[quantity] for quantity, name in OWN.items()}
         info = Family(CATALOGUE["thinwatt_agent_info"], roster.info, np.where(roster.described, 1.0, np.nan))
-        return [info] + [Family(CATALOGUE[name], roster.labels, column) for name, column in values.items()]
+        found = [info] + [Family(CATALOGUE[name], roster.labels, column) for name, column in values.items()]
+        return found + self._reads(fleet, roster, by_schema)
+
+    def _reads(self, fleet: Fleet, roster: Roster, by_schema: Sequence[tuple[Placed, Ints]]) -> list[Family]:
+        """Return how the readings of each source of each agent went, since its stream began."""
+        rows: dict[str, list[tuple[Ints, dict[str, str], Floats]]] = {name: [] for name in READS.values()}
+        for placed, at in by_schema:
+            places = fleet.stream["place"][roster.streams[at]]
+            for (quantity, source), columns in placed.layout.reads.items():
+                labels = {"source": printable(source, 64)} | ({"event": EVENTS[quantity]} if quantity in EVENTS else {})
+                values = placed.rows["state"][places][:, columns].sum(axis=1)
+                rows[READS[quantity]].append((at, labels, values))
+        key = (roster.labels, *((id(placed), at.tobytes()) for placed, at in by_schema))
+
+        def named(name: str) -> list[dict[str, str]]:
+            return [
+                {"agent": roster.names[i], "simulated": roster.marked[i]} | labels
+                for at, labels, _ in rows[name]
+                for i in at.tolist()
+            ]
+
+        return [
+            self._family(name, key, partial(named, name), np.concatenate([values for *_, values in of]))
+            for name, of in rows.items()
+            if of
+        ]
 
     def _family(self, name: str, key: tuple[object, ...], labels: Labels, values: Floats) -> Family:
         return Family(CATALOGUE[name], self._labels(name, key, labels), values)
@@ -229,6 +268,7 @@ def _roster(last: Roster | None, fleet: Fleet, since: int, alone: NDArray[np.boo
     return Roster(
         key,
         names,
+        marked,
         np.array([newest[a] for a in names], np.int64),
         np.array([bool(m) for m in machines], np.bool_),
         label_set(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.agent import traces
 from tests.agent.recording import RAPL_RANGE, SECOND, at
-from thinwatt_agent.counters import EnergyCounter, Event, Instant, Integral, Limits, PowerGauge, Tally, elapsed
+from thinwatt_agent.counters import EnergyCounter, Event, Instant, Limits, elapsed
+from thinwatt_agent.gauges import Integral, PowerGauge, Tally
 
 RAPL = Limits(unit=1e-6, range=RAPL_RANGE, max_power=600.0, max_gap=30 * SECOND)
 
@@ -112,6 +113,22 @@ def test_the_same_instant_twice_is_one_reading() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------ hard choices
+
+
+@pytest.mark.parametrize("bad", [math.inf, math.nan, 1e300, 10**400])
+def test_a_register_without_a_range_takes_no_endless_number(bad: float) -> None:
+    counter = EnergyCounter(Limits(1e-6, None, 1e308, 30 * SECOND))
+    for n, value in enumerate([1e8, bad, 3e8, bad, 5e8]):
+        counter.read(value, at(100 + 10 * n))
+    assert (counter.joules, counter.covered, told(counter)) == (400.0, 40 * SECOND, [("failed", 1), ("failed", 3)])
+
+
+@pytest.mark.parametrize("torn", ["1", "12", "123", "1235", "123511", "123511.", "123511.2", "12351"])
+def test_a_torn_number_is_told_where_its_source_moved_the_point(torn: str) -> None:
+    plug = Limits(1e-6, None, 100.0, 30 * SECOND, scaled=6)
+    shown = ["123500.251", "123511.255", torn, "123511.257", "123522.5"]
+    counter = run(every(10, *(round(float(s) * 10**6) for s in shown)), plug)
+    assert (round(counter.joules, 6), told(counter)) == (22.249, [("failed", 2)])
 
 
 def test_two_torn_reads_in_a_row_do_not_vouch_for_each_other() -> None:

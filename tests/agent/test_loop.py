@@ -107,7 +107,7 @@ def test_one_part_that_fails_costs_no_other_part(only: Callable[..., None]) -> N
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("division by zero"), KeyError("x"), RuntimeError("x")])
-def test_a_bug_turns_its_source_off_with_a_traceback_and_costs_no_other(
+def test_a_bug_turns_its_source_off_till_the_next_look_with_a_traceback_and_costs_no_other(
     bug: Exception, only: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     only(
@@ -118,7 +118,40 @@ def test_a_bug_turns_its_source_off_with_a_traceback_and_costs_no_other(
     assert last["sound", "energy", "package-0"] == 200.0
     assert last["broken", "energy", "package-0"] == 0.0
     assert math.isnan(last["broken", "cpus", ""]), "what is not read any more is missing, not what it was"
-    assert [r.exc_info is not None for r in caplog.records if r.levelno == logging.ERROR] == [True]
+    assert [bool(r.exc_info) for r in caplog.records if r.levelno == logging.ERROR] == [True]
+
+
+def test_a_bug_is_counted_at_each_look_and_over_as_soon_as_it_is_not_met_again(
+    only: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    left: list[Values | Exception] = [[0], KeyError("x"), KeyError("x"), [10**8], [2 * 10**8], [3 * 10**8]]
+    only(rapl=reads((PACKAGE,), *left))
+    values = reads((PACKAGE,), *left)(Path("/"), {})
+    only(rapl=lambda root, options: values)
+    sampler = Sampler(Path("/"), SamplerOptions(probe_every=20, max_gap=100))
+    rows = ticks(sampler, 7)
+    assert [r["rapl", "energy", "package-0"] for r in rows] == [0, 0, 0, 0, 100, 200, 300]
+    assert [r["rapl", "covered", "package-0"] for r in rows] == [0, 0, 0, 0, 40, 50, 60]
+    assert [r["agent", "read_failures", "rapl"] for r in rows] == [0, 1, 2, 2, 2, 2, 2]
+    told = [bool(r.exc_info) for r in caplog.records if "bug" in r.message]
+    assert told == [True, False], "the traceback once, a line each further time"
+    assert sampler.sources[0].status == "works"
+
+
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, 1e300, 10**400])
+def test_a_number_that_no_meter_shows_is_a_failed_reading(
+    bad: float, only: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    endless = Energy("plug", "plug", 1e-6, None, 1e308, "wall", "measured")
+    specs = (PACKAGE, endless, Power("gpu", "gpu", 1e308, "component", "modelled"), Count("n", "1"), Gauge("g", "1"))
+    good = [[i * 10**8, i * 10**8, 10.0, i, i] for i in range(4)]
+    only(rapl=reads(specs, good[0], good[1], [bad] * 5, good[3], [bad, bad, bad, bad, bad]))
+    rows = ticks(Sampler(Path("/"), SamplerOptions()), 5)
+    assert "bug" not in caplog.text
+    assert math.isnan(rows[2]["rapl", "g", ""])
+    assert [rows[4]["rapl", "energy", part] for part in ("package-0", "plug", "gpu")] == [300, 300, 300]
+    assert rows[4]["rapl", "n", ""] == 3
+    assert rows[4]["agent", "read_failures", "rapl"] == 2
 
 
 def test_a_source_whose_values_are_not_its_specs_is_a_bug(only: Callable[..., None]) -> None:

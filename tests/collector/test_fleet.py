@@ -8,8 +8,9 @@ import pytest
 from tests.collector.sending import GAUGE, HOST, NOTHING_KNOWN, NOW, PLUG, SECOND, Bench, Sender, pair
 from thinwatt_agent.wire import Group, Schema
 from thinwatt_collector.clock import Pin
-from thinwatt_collector.fleet import Fleet, printable
+from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.models.devices import DeviceModel
+from thinwatt_collector.named import printable
 from thinwatt_collector.placed import Rows
 
 ROWS = [(1, 10.0, [500.0, 10.0]), (2, 20.0, [1000.0, 20.0])]

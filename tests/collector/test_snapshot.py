@@ -6,7 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.collector.sending import LOAD, NOTHING_KNOWN, NOW, PLUG, RAPL, SECOND, Bench, Sender
-from thinwatt_agent.wire import Column, Group, Schema
+from thinwatt_agent.wire import OFFSET_KNOWN, Column, Group, Schema
 from thinwatt_collector.catalogue import CATALOGUE
 from thinwatt_collector.labels import Ints, Totals
 from thinwatt_collector.serve.exposition import render
@@ -34,6 +34,12 @@ ON_HOST = (
     ),
 )
 """Of the desktops on a host what attribution needs to know."""
+READS = (
+    *(Column("rapl", quantity, "counter", "1") for quantity in ("wraps", "restarts", "failures", "gaps")),
+    Column("agent", "read_seconds", "counter", "s", "rapl"),
+    Column("agent", "read_failures", "counter", "1", "rapl"),
+    Column("agent", "lost_resolution", "counter", "s"),
+)
 STALE = 300.0
 Shown = dict[str, dict[tuple[str, ...], float]]
 
@@ -170,13 +176,14 @@ def on_host(seconds: float) -> list[float]:
 def test_made_up_machines_are_marked_wherever_they_show() -> None:
     """One label that is missing, and a made-up machine stands among the real ones."""
     bench = Bench()
-    schema = Schema((Group(("",), (*OWN.groups[0].columns, *LOAD, *ON_HOST)),))
+    schema = Schema((Group(("",), (*OWN.groups[0].columns, *LOAD, *ON_HOST, *READS)),))
+    nothing = [0.0] * len(READS)
     s = Sender("made-up", schema=schema, flags=2)
     bench.hello(s, {"class": "host", "simulated": True, "agent_version": "1.0"})
     bench.now = NOW + 10 * SECOND
-    bench.book(s, s.frame(0, [(1, 10.0, [500.0, 8.0, 0.25, 2e7, 6.0, 4.0, 40.0, 8.0, *on_host(10.0)])]))
+    bench.book(s, s.frame(0, [(1, 10.0, [500.0, 8.0, 0.25, 2e7, 6.0, 4.0, 40.0, 8.0, *on_host(10.0), *nothing])]))
     later = Sender("made-up", schema=schema, base=30.0, flags=2)
-    values = [500.0, 10.0, 0.25, 2e7, 6.0, 4.0, 40.0, 10.0, *on_host(10.0)]
+    values = [500.0, 10.0, 0.25, 2e7, 6.0, 4.0, 40.0, 10.0, *on_host(10.0), *nothing]
     bench.book(later, later.frame(0, [(1, 40.0, values)], at=10.0))
     shown = Page(bench).read()
     fleet = {name.removeprefix("thinwatt_") for name, metric in CATALOGUE.items() if metric.labels and not metric.own}
@@ -271,6 +278,23 @@ def test_agents_say_what_they_cost_and_how_their_clock_stands() -> None:
     assert shown["agent_rss_bytes"] == {("a",): 2e7}
     assert shown["agent_spool_rows"] == {("a",): 6.0}
     assert list(shown["agent_info"].values()) == [1.0]
+
+
+def test_a_source_that_fails_and_a_clock_that_is_a_guess_are_series_of_their_own() -> None:
+    schema = Schema((Group(("",), (*PLUG.groups[0].columns, *READS)),))
+    bench = Bench()
+    bench.now = NOW + 60 * SECOND
+    for name, flags in (("a", OFFSET_KNOWN), ("b", 0)):
+        s = Sender(name, schema=schema, flags=flags)
+        bench.hello(s, {"class": "host"})
+        bench.book(s, s.frame(0, [(6, 60.0, [3000.0, 60.0, 1.0, 2.0, 3.0, 4.0, 0.5, 7.0, 30.0])]))
+    shown = Page(bench).read()
+    assert shown["agent_read_failures_total"] == {("a", "rapl"): 7.0, ("b", "rapl"): 7.0}
+    assert shown["agent_read_seconds_total"]["a", "rapl"] == 0.5
+    events = {key[1]: value for key, value in shown["agent_reading_events_total"].items() if key[0] == "a"}
+    assert events == {"wrap": 1.0, "restart": 2.0, "failed": 3.0, "gap": 4.0}
+    assert shown["agent_lost_resolution_seconds_total"]["a",] == 30.0
+    assert shown["agent_time_uncertain"] == {("a",): 0.0, ("b",): 1.0}
 
 
 def test_a_snapshot_does_not_change_when_the_fleet_does() -> None:

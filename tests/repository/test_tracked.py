@@ -17,6 +17,7 @@ LONG = {
     "tests/agent/test_run.py": "every scenario of one agent process over the same stand-in collector",
     "tests/agent/test_sequence.py": "one model of agent, network and collector, and its variants",
     "tests/collector/serve/api/test_privacy.py": "one proof of law 7 over one made-up campus",
+    "collector/thinwatt_collector/catalogue.py": "every metric of the exposition, in one table",
     "tests/agent/test_spool.py": "every failure of one spool over the same faulty disks",
 }
 

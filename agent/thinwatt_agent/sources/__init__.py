@@ -7,8 +7,8 @@ A source is a module of this package with one function::
 It looks at the machine below ``root`` and returns what it can read there, or None when there is nothing (absent,
 quiet). It raises :class:`Denied` with the command that would allow it. ``Read.specs`` says once what each value is;
 ``Read.values(now)`` returns one value a spec at every tick: a number, None where this reading failed, or not a number
-where there is nothing to measure now. An ``OSError`` or ``ValueError`` from it fails all of them for this tick; any
-other exception is a bug, and turns that source off.
+where there is nothing to measure now; an infinite one failed. An ``OSError`` or ``ValueError`` from it fails all of
+them for this tick; any other exception is a bug, and turns that source off until devices are looked for again.
 
 A module says of itself: its docstring's first line (what it reads), ``ABSENT`` (what absence means and what may help)
 and ``OPTIONS`` (the keys of its table in the configuration). Where keys must agree with each other it has a function
@@ -66,7 +66,8 @@ class Unfit(ValueError):  # noqa: N818 - what an option is beside the others
 class Energy:
     """A register that counts energy. ``key`` names it on this machine for ever, ``part`` names it for people.
 
-    ``unit`` [J], ``range`` [counts], ``max_power`` and ``wrap_power`` [W]: see :class:`thinwatt_agent.counters.Limits`.
+    ``unit`` [J], ``range`` [counts], ``max_power`` and ``wrap_power`` [W], ``scaled``: see
+    :class:`thinwatt_agent.counters.Limits`.
     A register of the processors says in ``domain`` what it measures (see :mod:`thinwatt_agent.totals`, which then
     decides whether it counts), and in ``rank`` which of several twins goes first. Where ``total`` is false, ``role``
     says for people what it lies in or repeats.
@@ -82,6 +83,7 @@ class Energy:
     total: bool = True
     source: str = ""
     wrap_power: float | None = None
+    scaled: int = 0
     domain: str = ""
     rank: int = 0
     role: str = ""

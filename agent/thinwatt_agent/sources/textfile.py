@@ -8,6 +8,9 @@ it is taken for what claims least, a modelled component. All labels travel: writ
 Write a file under another name and rename it, so that no half of it is ever read::
 
     plug_joules_total{part="plug",scope="wall",basis="measured"} 123456.7
+
+One whose last line has no end is such a half: its samples are missing until it is whole. So are those of a file whose
+time lies ahead of the clock, for nobody can say how old it is. (More than a day ahead it was copied with a recording.)
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isnan
+from math import floor, isfinite
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +46,8 @@ OPTIONS = (
 REMEDY: Final = "sudo chmod a+rx {folder} && sudo chmod a+r {folder}/*.prom"
 MOST_SERIES: Final = 500
 MICRO: Final = 1e-6
+AHEAD: Final = (60.0, 86400.0)
+"""A file so far ahead of the clock [s] was written before the clock was set back."""
 SAMPLE: Final = re.compile(r"([a-zA-Z_:][\w:]*)\s*(?:\{(.*)\})?\s+(\S+)(?:\s+(-?\d+))?")
 LABEL: Final = re.compile(r'\s*([a-zA-Z_]\w*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
 UNITS: Final = {"seconds": "s", "bytes": "B", "joules": "J", "watts": "W", "celsius": "celsius", "ratio": "1"}
@@ -97,7 +102,8 @@ def _text(path: Path) -> str:
 def _fresh(path: Path, now: Instant, oldest: float) -> list[Sample]:
     """Return the samples of a file that was written lately, none of one that is stale, wrong or gone."""
     try:
-        if now.utc * 1e-9 - path.stat().st_mtime > oldest:
+        age = now.utc * 1e-9 - path.stat().st_mtime
+        if age > oldest or AHEAD[0] < -age < AHEAD[1]:
             return []
         return list(parse(_text(path)))
     except (OSError, ValueError):
@@ -113,6 +119,8 @@ def parse(text: str) -> Iterator[Sample]:
     Raises:
         ValueError: A line is not in the format; the text says which.
     """
+    if text and not text.endswith("\n"):
+        raise ValueError("its last line has no end: half a file; write it under another name and rename it")
     types: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split(None, 3)
@@ -156,7 +164,7 @@ def _spec(sample: Sample, highest: float) -> Spec:
     total = _one_of(labels, "total", ("true", "false")) == "true"
     part += "".join(f" {k}={v}" for k, v in sorted(labels.items()))
     if sample.name.endswith("_joules_total"):
-        return Energy(sample.key, part, MICRO, None, highest, scope, basis, total)
+        return Energy(sample.key, part, MICRO, None, highest, scope, basis, total, scaled=6)
     if sample.name.endswith("_watts"):
         return Power(sample.key, part, highest, scope, basis, total)
     unit = UNITS.get(sample.name.removesuffix("_total").rpartition("_")[2], "1")
@@ -172,6 +180,7 @@ def _one_of(labels: dict[str, str], key: str, known: tuple[str, ...]) -> str:
 
 
 def _value(spec: Spec, sample: Sample | None) -> float | None:
-    if sample is None or isnan(sample.value):
+    if sample is None or not isfinite(sample.value):
         return None
-    return round(sample.value / MICRO) if isinstance(spec, Energy) and abs(sample.value) < 1e15 else sample.value
+    whole = floor(sample.value)
+    return whole * 10**6 + round((sample.value - whole) * 1e6) if isinstance(spec, Energy) else sample.value
