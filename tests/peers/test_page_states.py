@@ -174,6 +174,7 @@ def test_of_one_pc_it_says_why_nothing_is_shown_and_shows_all_with_a_token(
     assert words in main
     assert "api-token my-name --role technical" in main
     assert "inventory example" not in main
+    assert not re.search("aucun agent n’a encore|no agent has told", main), "one has"
     page.evaluate(axe)
     assert page.evaluate("axe.run(document).then(found => found.violations.map(v => v.id))") == []
     with_token(page, moved.token)

@@ -82,6 +82,7 @@ function arranged(told, estimate, few) {
   document.getElementById("later").hidden = told || few || !estimate;
   for (const id of ["day", "year", "week", "health"]) document.getElementById(`${id}-section`).hidden = !told;
   document.getElementById("kind-estimate").hidden = told || !estimate;
+  document.getElementById("kind-estimate").textContent = t(few || token() ? "kind.estimate.few" : "kind.estimate");
   const before = told ? "health-section" : "later";
   const section = document.getElementById("advice-section");
   if (section.nextElementSibling?.id !== before) document.getElementById(before).before(section);
