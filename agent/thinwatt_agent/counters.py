@@ -246,6 +246,7 @@ class EnergyCounter:
         self.shown = point.value or self.shown
         if self.last is None:
             self.last, self.start = point, (now, self.counts)
+            self.unproved = PROOF if point.value else 0  # a meter that starts shows 0, and no head of a number does
         elif self.candidates:
             self._decide(self.last, point)
         else:
