@@ -10,6 +10,9 @@ else waits in the senders. One without a key has ``HANDSHAKE`` milliseconds.
 from __future__ import annotations
 
 import logging
+import os
+import socket
+import struct
 import threading
 import time
 from collections import Counter
@@ -33,9 +36,11 @@ LEAST: Final = 512
 """A message counts at least so many bytes to the bound of a drain: a flood of empty ones ends it as well."""
 
 ZAP: Final = "inproc://zeromq.zap.01"
-FAILED: Final = (
-    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL | zmq.Event.HANDSHAKE_FAILED_PROTOCOL | zmq.Event.HANDSHAKE_FAILED_AUTH
-)
+FAILED: Final = zmq.Event.HANDSHAKE_FAILED_NO_DETAIL | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
+SETTLED: Final = FAILED | zmq.Event.HANDSHAKE_FAILED_AUTH | zmq.Event.HANDSHAKE_SUCCEEDED
+WATCHED: Final = SETTLED | zmq.Event.ACCEPTED | zmq.Event.DISCONNECTED
+TOLD_AGAIN: Final = 3600.0
+"""An address that something else than an agent connects from is told once in so long [s]."""
 
 
 REASONS: Final = ("chosen_route", "handshake", "not_allowed", "not_thinwatt", "unknown_key")
@@ -79,7 +84,7 @@ class Receiver:
         s.router_mandatory, s.ipv6, s.linger, s.backlog = False, True, 1000, 4096
         s.maxmsgsize, s.rcvhwm, s.sndhwm, s.handshake_ivl = LARGEST, QUEUE, ANSWERS, HANDSHAKE
         s.tcp_keepalive, s.tcp_keepalive_idle, s.tcp_keepalive_intvl, s.tcp_keepalive_cnt = 1, 300, 60, 3
-        s.monitor(self._door.monitor, FAILED)
+        s.monitor(self._door.monitor, WATCHED)
         self._door.open()
         s.bind(bind)
 
@@ -144,6 +149,7 @@ class _Door:
         self._allow = allow
         self._dropped = dropped
         self._told: set[str] = set()
+        self._strangers = Strangers()
         self.monitor = f"inproc://thinwatt.monitor.{id(self)}"
         self._requests = context.socket(zmq.REP)
         self._requests.bind(ZAP)
@@ -180,10 +186,8 @@ class _Door:
                 self._requests.send_multipart(self._answer(self._requests.recv_multipart()))
 
     def _failed(self) -> None:
-        event = int.from_bytes(self._failures.recv_multipart()[0][:2], "little")
-        # ZAP's refusals come by here as well; they were counted with their key.
-        if event != zmq.Event.HANDSHAKE_FAILED_AUTH:
-            self._dropped["handshake"] += 1
+        event, number = struct.unpack_from("=Hi", self._failures.recv_multipart()[0])
+        self._dropped["handshake"] += self._strangers.event(event, number, time.monotonic())
 
     def _answer(self, request: list[bytes]) -> list[bytes]:
         version, number, _, address, _, mechanism, *credentials = request
@@ -200,3 +204,63 @@ class _Door:
                 address.decode(errors="replace"), key, self._allow.path,
             )  # fmt: skip
         return [version, number, b"400", b"this key is not on the list", b"", b""]
+
+
+class Strangers:
+    """Connections that never shook hands, from libzmq's events: a browser, a scanner, random bytes.
+
+    libzmq tells of an opening that it can't parse only that the connection ended, and of a success not of which
+    connection. But whatever is not settled yet is still open, and was accepted since the last time that all were (or in
+    the time that a handshake has): as many as are more than that are strangers. Memory is that of the open descriptors.
+    """
+
+    def __init__(self) -> None:
+        self._peers: dict[int, str] = {}
+        self._maybe: dict[int, float] = {}
+        self._unsettled = 0
+        self._failed = False
+        self._told: dict[str, float] = {}
+
+    def event(self, event: int, number: int, now: float) -> int:
+        """Take in an event and its number (a descriptor, or nothing of use); return how many strangers are known."""
+        failed, self._failed = self._failed, bool(event & FAILED)
+        found, peer = int(self._failed), ""
+        if event == zmq.Event.ACCEPTED:
+            self._maybe.pop(number, None)  # its end is told before the descriptor is used again, or not at all
+            self._maybe[number] = now
+            self._peers[number] = peer_of(number)
+            self._unsettled += 1
+        elif event & SETTLED:
+            self._unsettled = max(0, self._unsettled - 1)
+        else:
+            peer = self._peers.pop(number, "")
+            self._maybe.pop(number, None)
+        while self._maybe and now - next(iter(self._maybe.values())) > HANDSHAKE / 1000 + 1:
+            del self._maybe[next(iter(self._maybe))]
+        more = max(0, self._unsettled - len(self._maybe))
+        self._unsettled -= more
+        if not self._unsettled:
+            self._maybe.clear()
+        if event == zmq.Event.DISCONNECTED and (failed or more):
+            self._tell(peer or "something that was gone at once", now)
+        return found + more
+
+    def _tell(self, peer: str, now: float) -> None:
+        if now < self._told.get(peer, now):
+            return
+        self._told = {p: until for p, until in self._told.items() if until > now}
+        if len(self._told) < KEYS_TOLD:
+            self._told[peer] = now + TOLD_AGAIN
+            log.warning(
+                "%s connected and was no agent (no handshake, or not to its end): if it is one, see its log and its "
+                "server_key; not told again of this address for an hour", peer,
+            )  # fmt: skip
+
+
+def peer_of(descriptor: int) -> str:
+    """Return the address of a connection, "" where it is gone already."""
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as connection:
+            return str(connection.getpeername()[0]).removeprefix("::ffff:")
+    except (OSError, IndexError):
+        return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -281,3 +282,50 @@ def test_handshakes_go_on_while_nobody_drains(place: Place) -> None:
     """The door has a thread of its own: a collector that is busy still lets agents in."""
     for _ in range(20):
         assert place.peer(immediate=True).socket.poll(60_000, zmq.POLLOUT)
+
+
+GARBAGE = {
+    "http": b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+    "tls": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500),
+    "random": bytes(range(200, 1, -1)) + bytes(range(60)),
+    "after a signature": b"\xff" + bytes(range(1, 200)),
+    "nothing": b"",
+    "null": b"\xff\0\0\0\0\0\0\0\1\x7f\3\0NULL" + bytes(48),
+}
+
+
+@pytest.mark.parametrize("what", GARBAGE)
+def test_what_is_no_agent_is_counted_and_told_once_of_its_address(
+    place: Place, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = place.peer()
+    good.send(b"before")
+    assert place.take(bool)[0].data == b"before"
+    port = int(place.receiver.address.rpartition(":")[2])
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", port)) as connection, suppress(OSError):
+            connection.sendall(GARBAGE[what])
+            connection.shutdown(socket.SHUT_WR)
+            connection.settimeout(15)
+            while connection.recv(4096):
+                pass
+    end = time.monotonic() + 15
+    while place.receiver.dropped["handshake"] < 20 and time.monotonic() < end:
+        time.sleep(0.05)
+    assert place.receiver.dropped["handshake"] == 20
+    told = [record.getMessage().partition(" connected and was no agent")[0] for record in caplog.records]
+    assert told
+    assert len(told) == len(set(told)) <= 2
+    assert set(told) <= {"127.0.0.1", "something that was gone at once"}
+    good.send(b"after")
+    assert place.take(bool)[0].data == b"after"
+
+
+def test_agents_that_come_and_go_are_no_strangers(place: Place) -> None:
+    for i in range(20):
+        peer = place.peer()
+        peer.send(b"%d" % i)
+        assert place.take(bool)[0].data == b"%d" % i
+        peer.socket.close(0)
+    time.sleep(0.3)
+    assert place.receiver.dropped["handshake"] == 0
