@@ -24,8 +24,8 @@ STATES: Final = (8 << 20, 16 << 20)
 LEAST_STATE: Final = 8 << 10
 """A new stream counts as so many bytes at least."""
 TIME: Final = (1000 * 86_400, 32 * 3600)
-"""Seconds that an agent tells of, over all its streams, from 1 h before each began: at once, and in an hour. A spool of
-years passes, and so do thirty clones of one key; who makes up streams has so much time to fill with energy."""
+"""Seconds that an agent tells of, over all its streams, from 1 h before each began, and gaps between them: at once, and
+in an hour. A spool of years passes, and so do thirty clones of one key; who makes up streams has no more to fill."""
 CLASSES: Final = 16
 """Classes that the devices of one agent may have: each is a series for every figure of a class."""
 CLASS: Final = re.compile(r"\w[\w .-]{0,63}")
@@ -85,8 +85,8 @@ class Allowances:
         return self._states.take(agent, max(8 * width, LEAST_STATE), now)
 
     def time(self, agent: str, seconds: float, now: int) -> bool:
-        """Return whether rows of so much time may be booked."""
-        return self._time.take(agent, seconds, now)
+        """Return whether rows, and gaps, of so much time may be booked; whoever was away for longer waits no longer."""
+        return self._time.take(agent, min(seconds, TIME[0]), now)
 
     def a_class(self, agent: str, kind: str) -> str:
         """Return the class that a device of the agent has when it says ``kind``.

@@ -7,6 +7,7 @@ the transaction fails the caller throws the fleet's streams away and reads them 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import product
 from typing import Final, Protocol
 
@@ -14,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinwatt_agent import wire
-from thinwatt_collector import accept, book, clock, counting, decode, epochs, sharing, zeros
+from thinwatt_collector import accept, book, clock, counting, decode, epochs, positions, sharing, zeros
 from thinwatt_collector.book import Energy, Event, Ints, StreamRow, Totals, Transaction
 from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
 from thinwatt_collector.fleet import Fleet
 from thinwatt_collector.labels import Family, key
 from thinwatt_collector.layout import Layout
-from thinwatt_collector.ledger import Ledger, LedgerError
+from thinwatt_collector.ledger import Ledger
 from thinwatt_collector.models.attribution import DEFAULT, Policy
 from thinwatt_collector.placed import Placed
 from thinwatt_collector.receive import Message
@@ -74,8 +75,8 @@ class Booking:
         self.replies: list[Reply] = []
         self.frames: Counter[str] = Counter()
         self.newcomers: Counter[str] = Counter()
-        self.wide_work = 0
-        self.rows = 0
+        self.wide_work = self.rows = 0
+        self.elsewhere = False
         self.refreshed: list[tuple[Ints, Ints, Floats, Ints]] = []
 
     def run(self, frames: list[Message], events: list[Event]) -> list[Reply]:
@@ -86,7 +87,7 @@ class Booking:
         """
         fleet = self.fleet
         zeros.begin(fleet, self._policy)
-        self._read_streams(frames)
+        positions.bring(fleet, self.ledger, ((m.agent, decode.stream_of(m)) for m in frames))
         for group in decode.rounds(frames):
             for (schema, _, version), messages in group.items():
                 for portion in decode.portions(messages):
@@ -99,35 +100,32 @@ class Booking:
         self._committed(transaction, moved)
         return self.replies + self._answers()
 
-    def _read_streams(self, frames: list[Message]) -> None:
-        """Bring into memory the streams that are heard for the first time since the start."""
-        missing = self.fleet.missing((m.agent, decode.stream_of(m)) for m in frames)
-        if not missing:
-            return
-        rows = self.ledger.streams(missing)
-        if not self.fleet.schemas.keys() >= {row.schema for row in rows}:
-            raise LedgerError("another collector has written schemas to the ledger that are not known here")
-        for row in rows:
-            self.fleet.add_stream(row, saved=True)
-        past = self.fleet.past
-        for last in self.ledger.last_rows({agent for agent, _ in missing}):
-            past.add(*last)
-
     def _book(self, batch: Batch) -> None:
         """Count the new rows of a batch in which no stream stands twice."""
         batch, numbers = self._known_streams(batch)
+        if len(batch) and self._moved_elsewhere(batch, numbers):
+            batch, numbers = self._known_streams(batch)
         if not len(batch):
             return
-        stream = self.fleet.stream
         self.heard.update(zip(numbers.tolist(), batch.messages, strict=True))
         self._contacts(batch, numbers)
-        position = stream["pos"][numbers]
-        verdict = accept.judge(position, batch.after, batch.ticks[:, -1])
+        verdict = accept.judge(self.fleet.stream["pos"][numbers], batch.after, batch.ticks[:, -1])
         self.frames["duplicate"] += int((verdict == accept.DUPLICATE).sum())
         self.frames["hole"] += int((verdict == accept.HOLE).sum())
         new = np.flatnonzero(verdict == accept.NEW)
         if len(new):
             self._count(decode.part_of(batch, new), numbers[new])
+
+    def _moved_elsewhere(self, batch: Batch, numbers: Ints) -> bool:
+        """Look into the ledger where rows seem to be missing: an agent that comes back was with another collector.
+
+        Not where this commit moves the stream already: it stands in the transaction once.
+        """
+        hole = batch.after > self.fleet.stream["pos"][numbers]
+        if hole.any():
+            hole &= ~np.isin(numbers, np.concatenate([np.zeros(0, np.int64), *(moved for moved, _ in self.moved)]))
+        doubtful = [(batch.messages[i].agent, batch.streams[i]) for i in np.flatnonzero(hole).tolist()]
+        return bool(doubtful) and positions.moved_on(self.fleet, self.ledger, doubtful)
 
     def _known_streams(self, batch: Batch) -> tuple[Batch, Ints]:
         ordered: NDArray[np.bool_] = accept.in_order(batch.ticks, batch.times, batch.after)
@@ -231,7 +229,7 @@ class Booking:
             self._refuse(batch, np.flatnonzero(~sound), "bad_value", "a counter falls or is no number, or time jumps")
         lasting = accept.lasting(times, stream["base"][numbers])
         sound = sound & self._possible(batch, placed.layout, columns, lasting, sound)
-        sound = sound & self._claimed(batch, (utc[:, -1] - utc[:, 0]) / SECOND, stream["pos"][numbers] == 0, sound)
+        sound = sound & self._claimed(batch, numbers, utc, sound)
         now = sound & (self.wide_work + np.cumsum(np.where(sound, work, 0)) <= WIDE_WORK)
         if not now.all():
             self.frames["postponed"] += int((sound & ~now).sum())
@@ -245,22 +243,23 @@ class Booking:
         self.rows += int(fresh.sum())
         self.frames["booked"] += len(batch)
         self._gap_before(placed, numbers, places, utc[:, 0])
-        start = 0
+        start, of_streams, filled = 0, placed.rows["device"][places], placed.rows["filled"][places]
         for group, sources in zip(placed.layout.groups, placed.sources, strict=True):
-            devices = placed.rows["device"][places][:, start : start + len(group.devices)]
-            start += len(group.devices)
+            mine = slice(start, start + len(group.devices))
+            devices, start = of_streams[:, mine], mine.stop
             for part in epochs.parts(utc, fleet.powers.calibrations.epochs):
                 rows, ours = part.rows, devices[part.frames]
                 models = fleet.powers.of(ours, part.epoch)
                 told, state = utc[part.frames][:, rows], columns[part.frames][:, :, rows]
-                counted = counting.count(group, told, state, models, self._policy)
+                counted = counting.count(group, told, state, models, self._policy, filled[part.frames, mine])
+                filled[part.frames, mine] = counted.filled
                 self._enter(counted, numbers[part.frames], ours, sources)
                 self._refresh(counted, ours, told[:, -1])
         self.moved.append((numbers, stream["pos"][numbers]))
         self.newest.append((numbers, utc[:, -1], batch.times[:, -1]))
         stream["pos"][numbers], stream["t_pos"][numbers] = batch.ticks[:, -1], batch.times[:, -1]
         stream["seen"][numbers] = self.now
-        placed.rows["state"][places] = columns[:, :, -1]
+        placed.rows["state"][places], placed.rows["filled"][places] = columns[:, :, -1], filled
 
     def _possible(
         self, batch: Batch, layout: Layout, columns: Floats, lasting: Floats, sound: NDArray[np.bool_]
@@ -273,14 +272,14 @@ class Booking:
             self._refuse(batch, np.array([i]), "too_much", told)
         return fits
 
-    def _claimed(
-        self, batch: Batch, lasted: Floats, begins: NDArray[np.bool_], sound: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
+    def _claimed(self, batch: Batch, numbers: Ints, utc: Ints, sound: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return which of the sound frames are of time that their agents may still tell of; the others come again."""
-        seconds = (lasted + np.where(begins, accept.BEFORE, 0.0)).tolist()
+        seconds = (utc[:, -1] - utc[:, 0]) / SECOND
+        for i, gap in self._gaps(numbers, utc[:, 0]):
+            seconds[i] += accept.BEFORE + gap
         may = self.fleet.allowances.time
-        told = [ok and may(m.agent, s, self.now) for m, s, ok in zip(batch.messages, seconds, sound, strict=True)]
-        within = np.array(told, np.bool_)
+        frames = zip(batch.messages, seconds.tolist(), sound.tolist(), strict=True)
+        within = np.array([ok and may(m.agent, s, self.now) for m, s, ok in frames], np.bool_)
         self.frames["postponed"] += int((sound & ~within).sum())
         return within
 
@@ -299,8 +298,8 @@ class Booking:
         for i in which.tolist():
             self.replies.append(refusal(Rejected(batch.messages[i], batch.streams[i], error), self._tallies))
 
-    def _gap_before(self, placed: Placed, numbers: Ints, places: Ints, begins: Ints) -> None:
-        """Book the time between an agent's last row and the first row of its new stream as a gap."""
+    def _gaps(self, numbers: Ints, begins: Ints) -> Iterator[tuple[int, float]]:
+        """Yield which streams begin, by their place, and the time without a row before each [s]."""
         stream = self.fleet.stream
         begun = np.flatnonzero(stream["pos"][numbers] == 0).tolist()
         if begun:
@@ -308,10 +307,14 @@ class Booking:
         for i in begun:
             number = int(numbers[i])
             agent, _, boot = self.fleet.stream_rows[number]
-            gap = self.fleet.past.gap(agent, boot, int(stream["base"][number]), int(begins[i]))
+            yield i, self.fleet.past.gap(agent, boot, int(stream["base"][number]), int(begins[i]))
+
+    def _gap_before(self, placed: Placed, numbers: Ints, places: Ints, begins: Ints) -> None:
+        """Book the time between an agent's last row and the first row of its new stream as a gap."""
+        for i, gap in self._gaps(numbers, begins):
             if gap > 0:
                 devices = placed.rows["device"][places[i]]
-                owner = np.full(len(devices), number, np.int64)
+                owner = np.full(len(devices), numbers[i], np.int64)
                 self._total(Family.DEVICE_GAP, owner, devices, 0, np.full(len(devices), gap))
                 self._total(Family.GAP, owner, self.fleet.device["group"][devices], 0, np.full(len(devices), gap))
 
@@ -395,8 +398,8 @@ class Booking:
         fleet = self.fleet
         self._remember()
         first: dict[int, int] = {}
-        for numbers, positions in reversed(self.moved):
-            first.update(zip(numbers.tolist(), positions.tolist(), strict=True))
+        for numbers, stood in reversed(self.moved):
+            first.update(zip(numbers.tolist(), stood.tolist(), strict=True))
         order = sorted(first, key=fleet.stream_rows.__getitem__)
         index = np.array(order, np.int64)
         old = np.array([first[n] for n in order], np.int64)
@@ -427,12 +430,13 @@ class Booking:
         if len(moved) < len(transaction.moves.index):
             tallies.frames["elsewhere"] += len(transaction.moves.index) - len(moved)
             fleet.forget_streams()
+            self.elsewhere = True
 
     def _answers(self) -> list[Reply]:
         """Answer every stream that was heard with its position in the ledger."""
         fleet = self.fleet
-        if not fleet.stream.size:
-            return []  # some position was moved by another collector: all are read again first
+        if self.elsewhere:
+            return []  # the ledger has other positions than these
         positions = fleet.stream["pos"][list(self.heard)].tolist()
         answers = []
         for (number, message), position in zip(self.heard.items(), positions, strict=True):

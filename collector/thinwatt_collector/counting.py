@@ -9,7 +9,7 @@ What a host is taken to have drawn is shared among the pools of the desktops on 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -61,6 +61,7 @@ class Counted:
 
     ``joules`` and ``covered`` of the agent's series: (chunks, devices, sources). ``won`` and ``won_covered`` of the
     winner: (chunks, devices, 3), by :data:`WINNERS`; ``bias`` [J] likewise. ``shared``, where a host carries desktops.
+    ``filled`` of each device, for the next frame: (frames, devices) [s].
     """
 
     chunks: Chunks
@@ -71,6 +72,7 @@ class Counted:
     bias: Floats
     shared: Shared | None = None
     beside: tuple[Beside, ...] = ()
+    filled: Floats = field(default_factory=lambda: np.zeros((0, 0)))
 
 
 def split(utc: Ints, values: Floats) -> tuple[Chunks, Floats]:
@@ -140,7 +142,12 @@ def wide_work(utc: Ints, columns: int) -> Ints:
 
 
 def count(
-    group: GroupLayout, utc: Ints, columns: Floats, models: DeviceModels, policy: Policy = attribution.DEFAULT
+    group: GroupLayout,
+    utc: Ints,
+    columns: Floats,
+    models: DeviceModels,
+    policy: Policy = attribution.DEFAULT,
+    filled: Floats | None = None,
 ) -> Counted:
     """Return what the devices of one group drew, by slot.
 
@@ -150,6 +157,7 @@ def count(
         columns: cumulative columns of the whole schema with the state in front, (frames, columns, 1 + rows).
         models: of the group's devices, in order.
         policy: by which hosts' energy goes to the desktops on them.
+        filled: of each device, what was told of the frame before (winner.py), (frames, devices) [s]; None: nothing.
     """
     frames, _, more = columns.shape
     devices, sources = len(group.devices), len(group.sources)
@@ -157,7 +165,8 @@ def count(
     series = np.diff(ours[:, :, np.concatenate((group.joules, group.covered))], axis=3)
     elapsed = np.diff(utc) / SECOND
     told_of = winner.estimates(group, series, ours, models)
-    bases, best = winner.finest(told_of, elapsed, series.shape)
+    before = np.zeros((frames, devices)) if filled is None else filled
+    bases, best, filled = winner.finest(told_of, elapsed, series.shape, before)
     carried = group.desktops
     told = sharing.told(carried, group.cpu, ours) if carried else ours[:, :, :0, 1:]
     lessons, learnable = winner.learning(group, series, ours, models.assumed or models)
@@ -183,7 +192,7 @@ def count(
     for line, seconds in shared.sessions if shared else ():
         key = SourceKey(sharing.SESSIONS, line.text, "", MEASURED.basis)
         beside.append(Beside(key, np.zeros_like(seconds), seconds))
-    return Counted(chunks, joules, covered, won, won_covered, bias, shared, tuple(beside))
+    return Counted(chunks, joules, covered, won, won_covered, bias, shared, tuple(beside), filled)
 
 
 def _by_calibrated_load(

@@ -21,7 +21,7 @@ from thinwatt_collector.labels import Family, Totals
 from thinwatt_collector.layout import SourceKey, layout_of, same_columns, visible
 from thinwatt_collector.ledger import Dimensions
 from thinwatt_collector.models.devices import ModelOf
-from thinwatt_collector.placed import Placed, Rows
+from thinwatt_collector.placed import NOTHING, Placed, Rows, rows_of
 from thinwatt_collector.powers import Powers
 from thinwatt_collector.sharing import line_of
 from thinwatt_collector.winner import WINNERS
@@ -120,15 +120,18 @@ class Fleet:
         self.powers = Powers(calibrations or Calibrations())
         for row in known.devices:
             self._add_device(Device(*row))
+        self._devices_saved = len(self.devices)
         self.totals = Totals(self.describe)
         self.totals.load(known.labels, self._named)
         self.past = Past()
         self._streams: dict[tuple[str, bytes], int] = {}
+        self._newest: dict[str, int] = {}
         self.forget_streams()
 
     def forget_streams(self) -> None:
         """Empty the stream cache: each stream is read from the ledger again when it is next heard."""
         self._streams.clear()
+        self._newest.clear()
         self._places: dict[tuple[int, bytes], int] = {}
         self.layouts.clear()
         self.past = Past()
@@ -174,13 +177,22 @@ class Fleet:
         s = self.stream
         s["pos"][number], s["t_pos"][number], s["base"][number] = row.position, row.position_time, row.base
         s["offset"][number], s["uncertain"][number], s["seen"][number] = row.utc_offset, row.uncertain, row.seen
-        placed = self.placed(row.schema)
-        at = self._place(placed, row.agent)
-        placed.rows["state"][at] = np.frombuffer(row.state, np.float64)
+        placed, kept = self.placed(row.schema), np.frombuffer(row.state, np.float64)
+        at, width = self._place(placed, row.agent), placed.layout.width
+        placed.rows["state"][at] = kept[:width]
+        placed.take_filled(at, kept[width:], self._filled_before(row))
         s["place"][number] = at
         s["saved"][number] = saved
+        self._newest[row.agent] = number
         self.stream_layout.append(row.schema)
         return number
+
+    def _filled_before(self, row: StreamRow) -> tuple[Placed, int] | None:
+        """Return the state that a new stream goes on from: that of its agent's last one in this boot."""
+        last = self._newest.get(row.agent, -1)
+        if last < 0 or row.position or self.stream_rows[last][2] != row.boot:
+            return None
+        return self.placed(self.stream_layout[last]), int(self.stream["place"][last])
 
     def _place(self, placed: Placed, agent: str) -> int:
         at = placed.rows.append()
@@ -217,6 +229,7 @@ class Fleet:
         at = self._place(new, agent) if at is None else at
         new.rows["state"][at] = 0.0
         new.rows["state"][at][after] = old.rows["state"][was][before]
+        new.take_filled(at, NOTHING, (old, int(was)))
         self.stream["place"][number] = at
         self.stream_layout[number] = schema
         return True
@@ -246,11 +259,12 @@ class Fleet:
         return Moves(index, old, rows, s["saved"][index])
 
     def _states(self, index: Ints) -> NDArray[np.object_]:
-        """Return the cumulative columns of streams as bytes, schema by schema without a loop over streams."""
+        """Return states of streams as bytes, schema by schema without a loop over streams."""
         out = np.empty(len(index), object)
         for placed, which in self.by_schema(index):
-            states = placed.rows["state"][self.stream["place"][index[which]]]
-            out[which] = states.view(f"V{states.itemsize * placed.layout.width}").ravel().tolist()
+            places = self.stream["place"][index[which]]
+            states = np.concatenate((placed.rows["state"][places], placed.rows["filled"][places]), axis=1)
+            out[which] = states.view(f"V{states.itemsize * states.shape[1]}").ravel().tolist()
         return out
 
     def by_schema(self, index: Ints) -> Iterator[tuple[Placed, Ints]]:
@@ -293,7 +307,7 @@ class Fleet:
         if found is None:
             layout = layout_of(schema_of(json.loads(self.schemas[schema])))
             devices = sum(len(g.devices) for g in layout.groups)
-            rows = Rows(state=(np.float64, (layout.width,)), device=(np.int64, (devices,)))
+            rows = rows_of(layout.width, devices)
             sources = [np.array([self.source_id(k) for k in g.sources], np.int64) for g in layout.groups]
             found = self.layouts[schema] = Placed(layout, sources, rows)
         return found
@@ -427,8 +441,19 @@ class Fleet:
             labels |= {"pool": line.pool, "part": line.part, "policy": key.scope, "basis": key.basis}
         return labels
 
+    @property
+    def in_ledger(self) -> tuple[int, int, int, int]:
+        """How many schemas, devices, sources and labels the ledger has, as far as is known here."""
+        new, labels = self.unsaved, len(self.totals.values) - len(self.totals.unsaved())
+        return len(self.schemas) - len(new.schemas), self._devices_saved, len(self.sources) - len(new.sources), labels
+
+    def unwritten(self) -> set[str]:
+        """Return the agents that have said something of their machines that the ledger does not have yet."""
+        return {device.agent for device in self.unsaved.devices.values()} | {agent for _, agent in self._told}
+
     def saved(self, devices: Sequence[Device], schemas: Iterable[bytes], sources: int) -> None:
         """Forget what a transaction has written."""
+        self._devices_saved = max([self._devices_saved, *(device.id + 1 for device in devices)])
         for device in devices:
             if self.unsaved.devices.get(device.id) == device:
                 del self.unsaved.devices[device.id]

@@ -61,6 +61,8 @@ SECOND: Final = 1_000_000_000
 BATCH: Final = 0.05
 """Pause after a small drain, so that frames are handled by the dozen [s]."""
 LONGEST_RETRY: Final = 30.0
+LONG_COMMIT: Final = 15.0
+"""A commit that takes longer is told as one that fails [s]."""
 OUTAGE: Final = "nothing was booked for {seconds} s: {why}"
 OUTAGE_FR: Final = "rien n’a été comptabilisé pendant {seconds} s : {why}"
 NO_LABELS: Final = LabelSet([""])
@@ -123,6 +125,8 @@ class Collector:
         self._retry = 1.0
         self._next_try = 0.0
         self._next_commit = time.monotonic() + config.commit_every
+        self._next_look = 0.0
+        self._waiting_since = 0.0
         self._days = zone_of_days(config.clocks)
         self._upkeep = Upkeep(self._ledger, self._books, self._plan)
         self._untold = False
@@ -149,6 +153,9 @@ class Collector:
         Everybody may read it, so no endpoint stands in it by its name (law 7): that is in the log.
         """
         said = [f"the ledger fails: {self._trouble}"] if self._trouble else []
+        waits = time.monotonic() - since if (since := self._waiting_since) else 0.0
+        if waits > LONG_COMMIT:
+            said = [f"the ledger fails: it has not answered for {waits:.0f} s"]
         if not clock_synchronised():
             said.append("this machine's clock is not synchronised: slots may be placed wrongly; start an NTP client")
         conflicts = self._step.tallies.conflicts.now(time.time_ns())
@@ -158,7 +165,8 @@ class Collector:
             said.append("two machines are alive under the name of one endpoint: a cloned key; the log names it")
         if any(d.kind == "unknown" for d in self._step.fleet.devices):
             said.append("some devices have no class, so no model estimates them: set class in [agent] there")
-        return not self._trouble, [*said, *self._doors.public.said, *self.inventory.now().said, *self._keeper.said]
+        well = not self._trouble and waits <= LONG_COMMIT
+        return well, [*said, *self._doors.public.said, *self.inventory.now().said, *self._keeper.said]
 
     def _may_be_named(self, agent: str) -> bool:
         number = self._step.fleet.device_number(agent)
@@ -194,16 +202,27 @@ class Collector:
         self._next_commit = start + self._config.commit_every
         try:
             with self._durations.time():
+                self._waiting_since = start
                 for reply in self._step.commit(time.time_ns()):
                     self.receiver.send(reply.route, reply.data)
+                self._catch_up()
                 self._publish()
         except LedgerError as error:
             self._fail(error)
             return
+        finally:
+            self._waiting_since = 0.0
         self._gauges.commits += 1
         self._last_commit = datetime.now(UTC).isoformat(" ", "seconds")
         self._gauges.uncommitted_bytes = 0
         self._healed()
+
+    def _catch_up(self) -> None:
+        """Take in what other collectors booked, so rarely that it takes a twentieth of the time at most."""
+        began = time.monotonic()
+        if began >= self._next_look:
+            self._step.catch_up()
+            self._next_look = began + 20 * (time.monotonic() - began)
 
     def _tell_restated(self) -> None:
         """Note what the factors' publishers have changed since the carbon was last worked out."""

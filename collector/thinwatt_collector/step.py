@@ -17,7 +17,7 @@ from thinwatt_collector.booking import Booking, Intensity
 from thinwatt_collector.calibrated import Calibrations
 from thinwatt_collector.decode import Rejected
 from thinwatt_collector.fleet import Fleet
-from thinwatt_collector.ledger import Ledger
+from thinwatt_collector.ledger import BehindError, Ledger
 from thinwatt_collector.models.attribution import DEFAULT, Policy
 from thinwatt_collector.models.devices import ModelOf
 from thinwatt_collector.receive import Message
@@ -94,8 +94,42 @@ class Step:
         frames, self._frames = self._frames, []
         events, self._events = self._events, []
         self.uncommitted_bytes, self.oldest_uncommitted = 0, None
+        try:
+            return self._book(frames, events, now)
+        except BehindError:
+            self._read_again()
+            known = self.fleet.schemas
+            return self._book([m for m in frames if decode.schema_of(m) in known], events, now)
+
+    def _book(self, frames: list[Message], events: list[Event], now: int) -> list[Reply]:
         known = self.fleet, self.ledger, self._intensity, self.tallies
-        return Booking(*known, now, self._policy, self._device_power).run(frames, events)
+        booking = Booking(*known, now, self._policy, self._device_power)
+        replies = booking.run(frames, events)
+        return replies + self._as_the_ledger_says(booking.heard.values(), now) if booking.elsewhere else replies
+
+    def _as_the_ledger_says(self, heard: Iterable[Message], now: int) -> list[Reply]:
+        """Answer streams after another collector was first with some of them."""
+        of = {(message.agent, decode.stream_of(message)): message for message in heard}
+        replies = []
+        for row in self.ledger.streams(of):
+            message = of[row.agent, row.stream]
+            answer = wire.Answer(row.stream, row.position, now, decode.version_of(message))
+            replies.append(Reply(message.route, wire.encode_answer(answer)))
+        return replies
+
+    def catch_up(self) -> None:
+        """Take in what other collectors have written to the same ledger: names, and what they added to the totals.
+
+        Raises:
+            LedgerError: the ledger does not answer.
+        """
+        news = self.ledger.news()
+        if news is None:
+            return
+        if news.known != self.fleet.in_ledger:
+            self._read_again()
+        else:
+            self.fleet.totals.take(news.label, news.total)
 
     def rebuild(self) -> None:
         """Throw the fleet away and read it from the ledger again: after a commit that failed or may have happened.
@@ -104,10 +138,17 @@ class Step:
             LedgerError: the ledger is still out of reach; the old fleet stays as it was, for the readers.
         """
         self.ledger.reopen()
+        self._read_again()
+
+    def _read_again(self) -> None:
         fleet = Fleet(self.ledger.dimensions(), self._model_of, self._intensity.method, self.fleet.powers.calibrations)
+        unwritten = self.fleet.unwritten()
         for agent, hello in self._hellos.items():
             if fleet.learn_schema(agent, hello.schema):
-                fleet.describe_machine(agent, hello.machine, hello.schema)
+                if agent in unwritten or fleet.device_number(agent) is None:
+                    fleet.describe_machine(agent, hello.machine, hello.schema)
+                else:  # The ledger knows better: the machine may have told another collector something since.
+                    fleet.machines[agent] = hello.machine
         fleet.recall(self.fleet)
         self.fleet = fleet
 

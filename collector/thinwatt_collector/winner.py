@@ -113,7 +113,14 @@ def _together(group: GroupLayout, series: Floats, parts: tuple[int, ...]) -> tup
     joules, covered = series[:, :, :sources], series[:, :, sources:]
     if len(parts) == 1:
         return joules[:, :, parts[0]], covered[:, :, parts[0]]
-    return joules[:, :, parts].sum(axis=2), covered[:, :, parts].min(axis=2)
+    joules, covered = joules[:, :, parts], covered[:, :, parts]
+    all_of_them = covered.min(axis=2)
+    apart = covered - all_of_them[:, :, None] >= SLIVER
+    if not apart.any():
+        return joules.sum(axis=2), all_of_them
+    # While one of them is silent nobody knows their sum: of the others the time counts that all have.
+    share = np.divide(all_of_them[:, :, None], covered, out=np.ones_like(covered), where=apart)
+    return (joules * share).sum(axis=2), all_of_them
 
 
 def _of_components(group: GroupLayout, series: Floats) -> tuple[Floats, Floats]:
@@ -180,36 +187,45 @@ def estimates(group: GroupLayout, series: Floats, ours: Floats, models: DeviceMo
     return found
 
 
-def finest(told: list[Estimate], elapsed: Floats, shape: tuple[int, ...]) -> tuple[list[int], Floats]:
+def finest(
+    told: list[Estimate], elapsed: Floats, shape: tuple[int, ...], filled: Floats
+) -> tuple[list[int], Floats, Floats]:
     """Return what the finest estimate of each moment says, row by row.
 
     The finest has all that it counted. A coarser one has its own power for the seconds of each row that the finer ones
-    lack, so that it is the same in one large frame as in many small ones.
+    lack, so that it is the same in one large frame as in many small ones. When the finest recovers, its reading may be
+    of seconds for which a coarser one was booked before: then it has its own power for the others only.
 
     Args:
         told: finest first.
         elapsed: between rows, shape (frames, rows) [s].
         shape: (frames, devices, anything, rows).
+        filled: seconds since the finest last had a reading that coarser ones were booked for, (frames, devices) [s].
 
     Returns:
-        Places in :data:`WINNERS`, and joules of each, then seconds of each, shape (frames, devices, 2 × places, rows).
+        Places in :data:`WINNERS`; joules of each, then seconds of each, shape (frames, devices, 2 × places, rows); and
+        ``filled`` for the next frame.
     """
     frames, devices, _, rows = shape
     if not told:
-        return [], np.zeros((frames, devices, 0, rows))
+        return [], np.zeros((frames, devices, 0, rows)), filled
     first, *coarser = told
     joules, covered = first.count()
+    good = covered > 0
     lack = _lack(covered, elapsed[:, None]) if coarser else np.zeros(())
     lack = _without_late(lack, covered, elapsed[:, None]) if lack.any() else lack
+    if filled.any():
+        joules, covered = _without_filled(joules, covered, elapsed[:, None], filled)
+        filled = np.where(good.any(axis=-1), 0.0, filled)
     if not lack.any():
-        return [first.basis], np.stack((joules, covered), axis=2)
+        return [first.basis], np.stack((joules, covered), axis=2), filled
     bases = sorted({e.basis for e in told})
     out = np.zeros((frames, devices, 2 * len(bases), rows))
     place = bases.index(first.basis)
     out[:, :, place], out[:, :, len(bases) + place] = joules, covered
     frame, device = np.nonzero(lack.any(axis=-1))
     span = elapsed[frame]
-    done = span - lack[frame, device]
+    done = before = span - lack[frame, device]
     for estimate in coarser:
         place = bases.index(estimate.basis)
         joules, covered = (column[frame, device] for column in estimate.count())
@@ -218,7 +234,27 @@ def finest(told: list[Estimate], elapsed: Floats, shape: tuple[int, ...]) -> tup
         out[frame, device, place] += _power(joules, covered) * adds
         out[frame, device, len(bases) + place] += adds
         done = np.maximum(done, has)
-    return bases, out
+    # What was filled in behind the last good reading, the next one may be of.
+    behind = np.logical_or.accumulate(good[frame, device][:, ::-1], axis=-1)[:, ::-1]
+    filled = filled.copy()
+    filled[frame, device] += np.where(behind, 0.0, done - before).sum(axis=-1)
+    return bases, out, filled
+
+
+def _without_filled(joules: Floats, covered: Floats, elapsed: Floats, filled: Floats) -> tuple[Floats, Floats]:
+    """Return joules and covered seconds without those of the time before the frame that coarser ones were booked for.
+
+    Args:
+        joules: of the finest, shape (frames, devices, rows) [J].
+        covered: likewise [s].
+        elapsed: between rows, (frames, 1, rows) [s].
+        filled: (frames, devices) [s].
+    """
+    behind = np.minimum(np.cumsum(elapsed - covered, axis=-1), 0.0)
+    reached = np.minimum(-np.minimum.accumulate(behind, axis=-1), filled[..., None])
+    twice = np.minimum(np.diff(reached, axis=-1, prepend=0.0), covered)
+    kept = np.divide(covered - twice, covered, out=np.ones_like(covered), where=covered > 0)
+    return joules * kept, covered - twice
 
 
 def _lack(covered: Floats, elapsed: Floats) -> Floats:

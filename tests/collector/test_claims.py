@@ -119,6 +119,26 @@ def test_time_is_told_of_once_by_an_honest_agent_and_so_much_by_one_that_makes_u
     assert bench.book(streams[2], streams[2].frame(0, [(1, year, [500.0, 10.0])])) == 1
 
 
+def test_gaps_between_made_up_boots_are_of_that_time_too() -> None:
+    bench, decade = Bench(), 10 * 365 * 86_400.0
+    first = Sender(boot=b"boot".ljust(16))
+    bench.hello(first)
+    assert bench.book(first, first.frame(0, HONEST)) == 2
+    gaps = []
+    for n in range(1, 6):
+        s = Sender(base=n * decade, boot=b"boot".ljust(16))
+        gaps.append(bench.book(s, s.frame(0, [(1, n * decade + 10.0, [500.0, 10.0])], at=n * decade + 10.0)))
+    assert gaps == [0, 0, 0, 0, 0], "the first took a little, so that a decade is more than is left"
+    assert bench.totals().get(("GAP", "host"), 0.0) == 0.0
+    bench.now += 3600 * SECOND
+    s = Sender(base=decade, boot=b"boot".ljust(16))
+    rows = [(1, decade + 10.0, [500.0, 10.0])]
+    assert bench.book(s, s.frame(0, rows)) == 1, (
+        "whoever was away for longer than all of it gets through when it is full"
+    )
+    assert bench.totals()["GAP", "host"] == pytest.approx(decade - 20.0)
+
+
 def test_an_agent_takes_it_for_a_wrong_frame_and_bridges_no_more_than_is_believed() -> None:
     assert wire.REASONS[-1] == "too_much", "old agents know reasons by their place"
     assert "too_much" in WRONG

@@ -71,7 +71,8 @@ def test_what_the_ledger_is_to_hold_of_a_stream_is_what_memory_holds() -> None:
     rows = fleet.moves(np.array([1, 0]), np.array([0, 0])).rows
     assert rows.agent.tolist() == ["b", "a"]
     assert rows.stream.tolist() == [wide.stream, s.stream]
-    assert [np.frombuffer(state).tolist() for state in rows.state] == [[1.0, 2.0, 3.0], [1000.0, 20.0]]
+    # Behind the columns: what coarser estimates filled in for the device since the finest one had a reading.
+    assert [np.frombuffer(state).tolist() for state in rows.state] == [[1.0, 2.0, 3.0, 0.0], [1000.0, 20.0, 0.0]]
     assert rows.pos.tolist() == [7, 2]
     assert rows.t_pos.tolist() == [70 * SECOND, 20 * SECOND]
     assert rows.base.tolist() == [3 * SECOND, 0]

@@ -212,6 +212,22 @@ def test_seats_of_one_room_have_their_part_of_the_hosts_that_serve_two(tmp_path:
     assert "seats" in nowhere["sci"]["seat_hour"]["reason"]["en"]
 
 
+@pytest.mark.parametrize("pool", ["", "somebody else's"])
+def test_hosts_of_no_pool_with_seats_are_shared_over_all_seats_with_one(tmp_path: Path, pool: str) -> None:
+    """Seats without their servers would be the textbook error: no host is left out while there are such seats."""
+    folder(tmp_path, THIN.format(seats=6) + "".join(thin(n) for n in range(6)))
+    file = tmp_path / "inventory" / "campus.toml"
+    file.write_text(file.read_text().replace('room = "DC"\npool = "tp"', f'room = "DC"\npool = "{pool}"'))
+    with running(tmp_path, CONFIG) as collector:
+        send(collector, "vdi-1", 100 * KWH)
+        for n in range(6):
+            send(collector, f"tc-{n}", 1 * KWH, kind="thin_client")
+        found = [indicators(collector, owner=owner)["sci"]["seat_hour"] for owner in (True, False)]
+    for score in found:
+        assert score["use_kgco2e"] == pytest.approx(106 * 46.1 / 1000, rel=1e-9)
+        assert score["making_kgco2e"] == pytest.approx((1278 / 5 + 6 * 106 / 7) * 31 / 365.25, rel=1e-9)
+
+
 def test_other_criteria_and_equivalences_come_after_the_figures_and_cite_theirs(tmp_path: Path) -> None:
     folder(tmp_path)
     with running(tmp_path, CONFIG) as collector:

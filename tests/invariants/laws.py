@@ -20,9 +20,13 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from tests.invariants.processes import Machine
+from tests.invariants.processes import Collector, Machine
 from thinwatt_agent.sources import fake
 from thinwatt_agent.wire import schema_of
+from thinwatt_collector.ledger.address import address_of
+from thinwatt_collector.ledger.duckdb_file import DuckDBSession
+from thinwatt_collector.ledger.postgresql import PostgreSQLLedger
+from thinwatt_collector.ledger.session import Session
 
 SECOND = 1_000_000_000
 EXACT = 1e-9
@@ -76,16 +80,31 @@ def read(ledger: Path) -> Books:
             if path.exists():
                 shutil.copyfile(path, target)
         with duckdb.connect(str(copy)) as connection:
-            return _books(connection)
+            return _books(DuckDBSession(connection))
+
+
+def of(collector: Collector) -> Books:
+    """Return what the ledger of a collector holds: on a server at this moment, in a file when it is not running."""
+    return on_server(collector.server) if collector.server else read(collector.ledger)
+
+
+def on_server(place: str) -> Books:
+    """Return what a ledger on a server holds at this moment, whoever writes it."""
+    session = PostgreSQLLedger(address_of(place)).session
+    try:
+        with session.snapshot():
+            return _books(session)
+    finally:
+        session.close()
 
 
 def _wal(path: Path) -> Path:
     return path.with_name(f"{path.name}.wal")
 
 
-def _books(connection: duckdb.DuckDBPyConnection) -> Books:
+def _books(session: Session) -> Books:
     def rows(query: str) -> list[Any]:
-        return connection.execute(query).fetchall()
+        return session.execute(query).fetchall()
 
     if not rows("SELECT 1 FROM information_schema.tables WHERE table_name = 'booked'"):
         return Books()  # killed before its first migration was through
@@ -98,7 +117,7 @@ def _books(connection: duckdb.DuckDBPyConnection) -> Books:
     ]
     energy = rows(
         """SELECT coalesce(d.name, 'folded'), s.name, s.part, sum(e.joules), sum(e.covered) FROM energy AS e
-        LEFT JOIN device AS d ON e.device = d.id JOIN source AS s ON e.source = s.id GROUP BY ALL"""
+        LEFT JOIN device AS d ON e.device = d.id JOIN source AS s ON e.source = s.id GROUP BY 1, 2, 3"""
     )
     booked = rows("SELECT l.family, l.labels, b.total FROM label AS l JOIN booked AS b ON l.id = b.label")
     return Books(streams, {(d, s, p): (j, c) for d, s, p, j, c in energy}, {(f, t): total for f, t, total in booked})
@@ -107,7 +126,8 @@ def _books(connection: duckdb.DuckDBPyConnection) -> Books:
 def _columns(schema: Any, state: bytes) -> dict[tuple[str, str, str], float]:
     (group,) = schema_of(schema).groups
     values = np.frombuffer(state).tolist()
-    return {(c.source, c.quantity, c.part): v for c, v in zip(group.columns, values, strict=True)}
+    # Behind the columns stands what the collector remembers of the device beside them.
+    return {(c.source, c.quantity, c.part): v for c, v in zip(group.columns, values, strict=False)}
 
 
 def check(books: Books, machines: Iterable[Machine], *, whole: bool = False) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from thinwatt_collector.book import Ints, StreamRow, Totals, Transaction, merged_totals
-from thinwatt_collector.ledger import Dimensions, LedgerError
+from thinwatt_collector.ledger import BehindError, Dimensions, News
 from thinwatt_collector.ledger.compaction import Plan
 
 SlotKey = tuple[int, int, int]
@@ -87,15 +87,15 @@ class MemoryLedger:
         for device in t.devices:
             other = tables.devices.get(device[0], device)
             if named.setdefault(device[1], device[0]) != device[0] or other[1] != device[1]:
-                raise LedgerError(f"device {device[0]} is another one")
+                raise BehindError(f"device {device[0]} is another one")
             tables.devices[device[0]] = device
         for source in t.sources:
             if source[0] in tables.sources:
-                raise LedgerError(f"source {source[0]} is there")
+                raise BehindError(f"source {source[0]} is there")
             tables.sources[source[0]] = source
         for number, family, labels in t.labels:
             if number in tables.labels or (family, labels) in labelled:
-                raise LedgerError(f"label {number} is there")
+                raise BehindError(f"label {number} is there")
             tables.labels[number] = (family, labels)
             labelled.add((family, labels))
         tables.events.extend((e.at, e.kind, e.subject, e.text) for e in t.events)
@@ -138,6 +138,11 @@ class MemoryLedger:
             )
             moved.append(number)
         return np.array(moved, np.int64)
+
+    def news(self) -> News:
+        t = self.tables
+        known = len(t.schemas), len(t.devices), len(t.sources), len(t.labels)
+        return News(known, np.array([*t.booked], np.int64), np.array([*t.booked.values()], np.float64))
 
     def seal(self, before: int) -> None:
         t = self.tables

@@ -119,8 +119,8 @@ class Program:
 class Collector(Program):
     """A collector, its ledger and its pages."""
 
-    def __init__(self, site: Site, name: str, ledger: Path, commit: str) -> None:
-        self.port, self.web = free_port(), free_port()
+    def __init__(self, site: Site, name: str, ledger: Path, commit: str, server: str = "") -> None:
+        self.port, self.web, self.server = free_port(), free_port(), server
         self.ledger, self.config, self.state = ledger, site.folder / f"{name}.toml", site.folder / name
         self.url = f"http://127.0.0.1:{self.web}"
         ledger.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +138,7 @@ agents = "keys/agents"
 [api]
 tokens = "keys/tokens.toml"
 [ledger]
-ledger = "duckdb:{ledger}"
+ledger = "{server or f"duckdb:{ledger}"}"
 commit_every = "{commit}"
 [web]
 listen = "127.0.0.1:{self.web}"
@@ -232,12 +232,14 @@ class Site:
             keys.generate(path)
         return path
 
-    def collector(self, name: str = "collector", *, ledger: Path | None = None, commit: str = "0.3 s") -> Collector:
-        """Return a collector, not started."""
+    def collector(
+        self, name: str = "collector", *, ledger: Path | None = None, commit: str = "0.3 s", server: str = ""
+    ) -> Collector:
+        """Return a collector, not started; its ledger is a file, or on a ``server``."""
         self.key(name)
         file = ledger or self.folder / f"{name}-ledger" / "ledger.duckdb"
         file.parent.mkdir(exist_ok=True)
-        found = Collector(self, name, file, commit)
+        found = Collector(self, name, file, commit, server)
         self.programs.append(found)
         return found
 

@@ -27,7 +27,7 @@ def settle(collector: Collector, agents: Sequence[Agents], patience: int = 6) ->
         assert a.ended() == 0, a.said()[-3000:]
     shown = pages.booked(collector.page("/metrics")[1])
     collector.down()
-    books = laws.read(collector.ledger)
+    books = laws.of(collector)
     late = [m.name for m in machines if not books.of(m.name) or books.of(m.name)[-1].t_pos < since[m.name]]
     laws.check(books, machines, whole=not late)
     if late:  # an agent on a disk need not wait for an answer before it ends

@@ -56,6 +56,12 @@ def here(tmp_path: Path) -> Iterator[Site]:
         yield found
 
 
+@pytest.fixture(params=["file", pytest.param("server", marks=pytest.mark.peer)])
+def server(request: pytest.FixtureRequest) -> str:
+    """Where on a server the ledger is; "" for a file."""
+    return request.getfixturevalue("postgresql").url() if request.param == "server" else ""
+
+
 def nothing_is_booked(collector: Collector, machine: Machine) -> bool:
     """Look at an outage for a while; return whether it held so long: what the engine gives back may end it early."""
     before = pages.booked(collector.page("/metrics")[1]), answered(machine.state)
@@ -143,10 +149,10 @@ def test_a_storm(here: Site, seed: int) -> None:
               f"relay: {relay.lost} lost, {relay.doubled} doubled, {relay.held} held")  # fmt: skip
 
 
-def test_nobody_knows_what_became_of_a_commit(here: Site, seed: int) -> None:
+def test_nobody_knows_what_became_of_a_commit(here: Site, seed: int, server: str) -> None:
     """Commits that fail, that happen unreported, and kills just before and just after the COMMIT itself."""
     rng = random.Random(seed)
-    collector = here.collector()
+    collector = here.collector(server=server)
     agents = here.agents(here.machine("one", [(collector.port, "collector")]), program=(HURRIED, "none"))
     agents.start()
     with closing(Follower(collector)) as follower:
@@ -155,7 +161,7 @@ def test_nobody_knows_what_became_of_a_commit(here: Site, seed: int) -> None:
             collector.play(UNSURE, "none", ",".join(outcomes))
             collector.start()
             wait_for(lambda: not collector.running, f"the end {last} a commit")
-            books = laws.read(collector.ledger)
+            books = laws.of(collector)
             laws.check(books, agents.machines)
             pages.are_committed(follower.last, books)
         collector.play(*PLAIN)
@@ -260,9 +266,9 @@ def test_two_collectors_with_a_ledger_each(here: Site, seed: int) -> None:
         assert max(last) >= at
 
 
-def test_sigterm_commits_answers_and_closes(here: Site) -> None:
+def test_sigterm_commits_answers_and_closes(here: Site, server: str) -> None:
     """What a collector had received when it was asked to end is booked, and the agents know."""
-    collector = here.collector(commit="20 s")
+    collector = here.collector(commit="20 s", server=server)
     machine = here.machine("one", [(collector.port, "collector")])
     agents = here.agents(machine)
     collector.up()
@@ -270,7 +276,7 @@ def test_sigterm_commits_answers_and_closes(here: Site) -> None:
     wait_for(lambda: "thinwatt_collector_uncommitted_bytes 0.0" not in collector.page("/metrics")[1], "rows received")
     assert not pages.booked(collector.page("/metrics")[1])
     collector.down()
-    books = laws.read(collector.ledger)
+    books = laws.of(collector)
     laws.check(books, [machine])
     (stream,) = books.of("one")
     wait_for(lambda: answered(machine.state) == {stream.id: stream.pos}, "the answer")

@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -20,25 +21,56 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from tests.collector.ledger.engines import enter
 from tests.invariants.memory_ledger import MemoryLedger
 from tests.invariants.world import LawError, World
+from tests.postgresql import Server
 from thinwatt_collector import accept, book, labels
 from thinwatt_collector.booking import Booking
+from thinwatt_collector.ledger.address import address_of
 from thinwatt_collector.ledger.duckdb_file import DuckDBLedger
+from thinwatt_collector.ledger.postgresql import PostgreSQLLedger
+from thinwatt_collector.ledger.tables import Tables
+from thinwatt_collector.step import Step
 
 AGENTS = st.sampled_from(("pc", "gw", "live"))
 BOTH = st.integers(0, 1)
 MANY = st.integers(0, 1 << 16)
 
 
+def slots(ledger: Tables) -> dict[tuple[int, int, int], list[float]]:
+    sums = "sum(joules), sum(variance), sum(bias), sum(covered)"
+    rows = ledger._rows(f"SELECT device, slot, source, {sums} FROM energy GROUP BY 1, 2, 3")  # noqa: S608  # ours
+    return {(device, slot, source): amounts for device, slot, source, *amounts in rows}
+
+
+class PostgreSQLStore(PostgreSQLLedger):
+    """The real ledger on a server; a backup is the rows of every table."""
+
+    TABLES = ("wire_schema", "device", "source", "stream", "open_slot", "sealed_slot", "label", "booked", "event")
+
+    def energy(self) -> dict[tuple[int, int, int], list[float]]:
+        return slots(self)
+
+    def save(self) -> dict[str, list[Any]]:
+        return {table: self._rows(f"SELECT * FROM {table}") for table in self.TABLES}  # noqa: S608  # names of ours
+
+    def load(self, saved: dict[str, list[Any]]) -> None:
+        for table, rows in saved.items():
+            self.session.execute(f"TRUNCATE {table}")
+            enter(self.session, table, rows)
+
+    def clear(self) -> PostgreSQLStore:
+        """Begin again: a machine is made hundreds of times."""
+        self.load({table: [] for table in self.TABLES})
+        return self
+
+
 class DuckDBStore(DuckDBLedger):
     """The real ledger, and what the world asks beyond the collector."""
 
     def energy(self) -> dict[tuple[int, int, int], list[float]]:
-        text = (
-            "SELECT device, slot, source, sum(joules), sum(variance), sum(bias), sum(covered) FROM energy GROUP BY ALL"
-        )
-        return {(device, slot, source): amounts for device, slot, source, *amounts in self._rows(text)}
+        return slots(self)
 
     def save(self) -> bytes:
         copy = self.path.with_suffix(".backup")
@@ -226,6 +258,13 @@ def test_every_joule_counts_once_in_duckdb(tmp_path: Path) -> None:
     assert left() is None
 
 
+@pytest.mark.peer
+def test_every_joule_counts_once_in_postgresql(postgresql: Server) -> None:
+    ledger = PostgreSQLStore(address_of(postgresql.url()))
+    run(lambda: World(ledger.clear()), examples=6, steps=30, phases=(Phase.generate,))
+    ledger.close()
+
+
 # Each rule of PROTOCOL taken away
 
 
@@ -286,13 +325,18 @@ def _faulty(fault: str) -> Callable[[pytest.MonkeyPatch], World]:
     return lambda _: World(MemoryLedger(), frozenset((fault,)))
 
 
+def _never_read_again(patch: pytest.MonkeyPatch) -> World:
+    patch.setattr(Step, "_read_again", lambda _: None)
+    return World(MemoryLedger(), frozenset(("no_rebuild",)))
+
+
 RULES = {
     "compare-and-set": _no_compare_and_set,
     "answer after the commit": _answer_before_commit,
     "duplicates count nothing": _no_duplicates,
     "holes are not booked": _no_holes,
     "only committed totals are shown": _uncommitted_totals_shown,
-    "the fleet is read again after a failure": _faulty("no_rebuild"),
+    "the fleet is read again after a failure": _never_read_again,
     "a stream is new at every start": _faulty("reuse"),
     "tick 0 is the last durable row": _faulty("older_state"),
     "an answer that went back is believed": _faulty("proud"),

@@ -143,6 +143,8 @@ class World:
         self.ledger.outcome = outcome
         try:
             replies = collector.step.commit(self.now)
+            if "no_rebuild" not in self.faults:
+                collector.step.catch_up()
         except LedgerError:
             replies = []
             collector.stuck = "no_rebuild" not in self.faults

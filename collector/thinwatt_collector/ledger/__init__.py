@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from thinwatt_collector.book import Ints, StreamRow, Transaction
+from thinwatt_collector.book import Floats, Ints, StreamRow, Transaction
 
 if TYPE_CHECKING:
     from thinwatt_collector.ledger.compaction import Plan
@@ -18,6 +18,10 @@ class LedgerError(Exception):
     """The ledger did not take a transaction, or nobody knows whether it did; ``str()`` says what to do."""
 
 
+class BehindError(LedgerError):
+    """Nothing was written: another collector has written names that are not known here; read them and try again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dimensions:
     """Everything in the ledger that names things, and the booked totals; small beside the slots."""
@@ -26,6 +30,21 @@ class Dimensions:
     devices: Sequence[tuple[int, str, str, str, str, bool]]
     sources: Sequence[tuple[int, str, str, str, str]]
     labels: Sequence[tuple[int, str, str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a ledger holds that several collectors write.
+
+    Attributes:
+        known: how many schemas, devices, sources and labels there are.
+        label: numbers of labels.
+        total: their booked totals.
+    """
+
+    known: tuple[int, int, int, int]
+    label: Ints
+    total: Floats
 
 
 class Ledger(Protocol):
@@ -41,7 +60,14 @@ class Ledger(Protocol):
         """Return (agent, boot, UTC [ns], boottime [ns]) of the last committed row of each boot of these agents."""
 
     def commit(self, transaction: Transaction) -> Ints:
-        """Write ``transaction`` whole, or raise; return the indices of the streams whose position moved."""
+        """Write ``transaction`` whole, or raise; return the indices of the streams whose position moved.
+
+        Raises:
+            BehindError: another collector has given the numbers or names in it; nothing was written.
+        """
+
+    def news(self) -> News | None:
+        """Return what others may have changed; None where nobody else writes."""
 
     def seal(self, before: int) -> None:
         """Move slots before ``before`` from open to sealed."""

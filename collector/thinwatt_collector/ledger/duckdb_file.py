@@ -17,7 +17,7 @@ import duckdb
 
 from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.ledger.migrating import migrate
-from thinwatt_collector.ledger.session import Columns, EngineError, line_of
+from thinwatt_collector.ledger.session import Columns, ConflictError, EngineError, line_of
 from thinwatt_collector.ledger.tables import Tables
 
 CHECKPOINT_AT: Final = "64MiB"
@@ -45,6 +45,8 @@ class DuckDBSession:
             if parameters:
                 return self.connection.execute(statement, list(parameters))
             return self.connection.execute(statement)
+        except duckdb.ConstraintException as error:
+            raise ConflictError(line_of(error)) from error
         except duckdb.Error as error:
             raise EngineError(line_of(error)) from error
         except RuntimeError as error:
@@ -129,6 +131,9 @@ class DuckDBLedger(Tables):
             return DuckDBSession(self._connection.cursor())
         except duckdb.Error as error:
             raise LedgerError(f"the ledger can't be read: {line_of(error)}") from error
+
+    def news(self) -> None:
+        """Nobody else can write the file."""
 
     def reopen(self) -> None:
         with suppress(duckdb.Error):

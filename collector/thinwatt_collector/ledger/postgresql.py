@@ -7,8 +7,11 @@ Batches go in by binary COPY to temporary tables that stay for the connection's 
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from threading import Timer
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,7 +20,7 @@ from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.ledger.address import MISSING, Address
 from thinwatt_collector.ledger.binary_copy import encoded, type_of
 from thinwatt_collector.ledger.migrating import migrate
-from thinwatt_collector.ledger.session import Columns, EngineError, line_of
+from thinwatt_collector.ledger.session import Columns, ConflictError, EngineError, line_of
 from thinwatt_collector.ledger.tables import Tables
 
 if TYPE_CHECKING:
@@ -34,6 +37,10 @@ REACHED: Final = {
 }
 # A collector that is stopped in mid-transaction holds up the others for as long as the last of these.
 PATIENCE: Final = "SET lock_timeout = '20s'; SET idle_in_transaction_session_timeout = '20s'"
+STUCK: Final = 60.0
+"""A transaction that takes longer is given up, and with it the connection [s]."""
+UPGRADE: Final = 3600.0
+"""The same for a step from one version of the tables to the next [s]."""
 LOCK: Final = 0x7477
 """Begins the numbers of this program's advisory locks: "tw"."""
 OWN: Final = {
@@ -89,10 +96,12 @@ class PostgreSQLSession:
 
         self.connection = connection
         self._errors = (psycopg.Error, OSError)
+        self._conflict = psycopg.IntegrityError
         self._lock = (
             f"SELECT pg_advisory_xact_lock(({LOCK}::bigint << 32) + oid::bigint) FROM pg_namespace "
             f"WHERE nspname = '{schema}'"
         )
+        self.patience = STUCK
         self._tables: dict[str, list[str]] = {}
         self._fresh: list[str] = []
         self._filled: set[str] = set()
@@ -104,6 +113,8 @@ class PostgreSQLSession:
             if parameters:
                 return Found(cursor.execute(_marked(statement), list(parameters)))
             return Found(cursor.execute(statement.encode()))
+        except self._conflict as error:
+            raise ConflictError(line_of(error)) from error
         except self._errors as error:
             raise EngineError(line_of(error)) from error
 
@@ -143,6 +154,10 @@ class PostgreSQLSession:
     @contextmanager
     def _within(self, begin: str, end: str) -> Iterator[None]:
         self._fresh, self._filled = [], set()
+        # A server that stands still keeps its connections open: nothing but a clock of our own tells.
+        watch = Timer(self.patience, self._cut)
+        watch.daemon = True
+        watch.start()
         try:
             self.execute(begin)
             yield
@@ -153,6 +168,13 @@ class PostgreSQLSession:
             with suppress(EngineError):
                 self.execute("ROLLBACK")
             raise
+        finally:
+            watch.cancel()
+
+    def _cut(self) -> None:
+        """End the connection under whoever waits for it; from another thread."""
+        with suppress(*self._errors), socket.socket(fileno=os.dup(self.connection.fileno())) as way:
+            way.shutdown(socket.SHUT_RDWR)
 
     def interrupt(self) -> None:
         with suppress(*self._errors):
@@ -194,8 +216,10 @@ class PostgreSQLLedger(Tables):
         try:
             if not session.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", [schema]).fetchall():
                 session.execute(f"CREATE SCHEMA {schema}")
+            session.patience = UPGRADE
             migrate(session, lambda version, text: text.replace(" BLOB", " BYTEA") + OWN.get(version, ""))
         finally:
+            session.patience = STUCK
             with suppress(EngineError):
                 session.execute("SELECT pg_advisory_unlock(?)", [LOCK])
 
@@ -250,7 +274,7 @@ class PostgreSQLLedger(Tables):
 
     def size(self) -> int:
         """Return what the tables take; what was last known while the server does not answer."""
-        with suppress(EngineError):
+        with suppress(EngineError), self.session.snapshot():
             ((self._size,),) = self.session.execute(SIZE, [self.address.schema]).fetchall()
         return self._size
 

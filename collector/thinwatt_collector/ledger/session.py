@@ -21,6 +21,10 @@ class EngineError(LedgerError):
     """What the engine itself said, in one line."""
 
 
+class ConflictError(EngineError):
+    """A row with the same key is there already."""
+
+
 class Rows(Protocol):
     """What a statement found."""
 

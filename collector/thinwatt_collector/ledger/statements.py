@@ -55,6 +55,11 @@ SELECT device, slot, source, {COLUMNS} FROM open_slot WHERE slot < ? ORDER BY de
 )
 FORGET_STREAMS: Final = "DELETE FROM stream WHERE seen < ?"
 
+KNOWN: Final = """
+SELECT (SELECT count(*) FROM wire_schema), (SELECT coalesce(max(id), -1) + 1 FROM device),
+    (SELECT coalesce(max(id), -1) + 1 FROM source), (SELECT coalesce(max(id), -1) + 1 FROM label)
+"""
+
 STREAMS_OF: Final = """
 SELECT s.agent, s.stream, s.schema_id, s.boot, s.base, s.pos, s.t_pos, s.utc_offset, s.uncertain, s.seen, s.state
 FROM stream AS s JOIN {rows} AS w ON s.agent = w.agent AND s.stream = w.stream

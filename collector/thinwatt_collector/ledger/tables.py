@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,10 @@ from numpy.typing import NDArray
 
 from thinwatt_collector import book
 from thinwatt_collector.book import Energy, Ints, Moves, StreamRow, StreamRows, Transaction, objects
-from thinwatt_collector.ledger import Dimensions, LedgerError, compaction
+from thinwatt_collector.ledger import BehindError, Dimensions, LedgerError, News, compaction
 from thinwatt_collector.ledger import statements as sql
 from thinwatt_collector.ledger.compaction import Plan
-from thinwatt_collector.ledger.session import EngineError, Session, given, line_of
+from thinwatt_collector.ledger.session import ConflictError, EngineError, Session, given, line_of
 
 
 class _MovedElsewhereError(Exception):
@@ -47,23 +48,24 @@ class Tables(ABC):
     def size(self) -> int: ...
 
     def dimensions(self) -> Dimensions:
-        rows = self._rows
         # A label may have no total yet: another collector moved its stream first, in the transaction that named it.
         labels = """SELECT l.id, l.family, l.labels, coalesce(b.total, 0)
             FROM label AS l LEFT JOIN booked AS b ON b.label = l.id ORDER BY 1"""
-        return Dimensions(
-            schemas={bytes(i): d for i, d in rows("SELECT id, document FROM wire_schema")},
-            devices=rows("SELECT id, name, agent, class, model, simulated FROM device ORDER BY id"),
-            sources=rows("SELECT id, name, part, scope, basis FROM source ORDER BY id"),
-            labels=rows(labels),
-        )
+        rows = self._rows
+        with self._moment():
+            return Dimensions(
+                schemas={bytes(i): d for i, d in rows("SELECT id, document FROM wire_schema")},
+                devices=rows("SELECT id, name, agent, class, model, simulated FROM device ORDER BY id"),
+                sources=rows("SELECT id, name, part, scope, basis FROM source ORDER BY id"),
+                labels=rows(labels),
+            )
 
     def streams(self, wanted: Iterable[tuple[str, bytes]]) -> list[StreamRow]:
         pairs = list(wanted)
         if not pairs:
             return []
         batch = {"agent": objects([a for a, _ in pairs]), "stream": objects([s for _, s in pairs])}
-        with self.session.snapshot():
+        with self._moment():
             rows = self._batch(sql.STREAMS_OF, batch)
         return [_stream_row(*row) for row in rows]
 
@@ -71,7 +73,7 @@ class Tables(ABC):
         names = list(agents)
         if not names:
             return []
-        with self.session.snapshot():
+        with self._moment():
             rows = self._batch(sql.LAST_OF_AGENTS, {"agent": objects(names)})
         return [(agent, bytes(boot), utc, time) for agent, boot, utc, time in rows]
 
@@ -83,6 +85,10 @@ class Tables(ABC):
             except _MovedElsewhereError:
                 with self.session.whole():
                     return self._write(transaction, self._move_and_tell)
+        except ConflictError as error:
+            raise BehindError(f"another collector has given numbers in the meantime: {error}") from error
+        except BehindError:
+            raise
         except (OSError, LedgerError) as error:
             raise LedgerError(f"the ledger did not take a transaction: {line_of(error)}") from error
 
@@ -97,7 +103,7 @@ class Tables(ABC):
             if rows:
                 written = self._batch(statement, _columns(names, rows))
                 if statement == sql.ADD_DEVICES and len(written) < len(rows):
-                    raise LedgerError("another collector has given numbers to devices; read the ledger again")
+                    raise BehindError("another collector has given numbers to devices in the meantime")
         self._enter(t.moves)
         moved = move(t.moves)
         ours = book.of_streams(t, moved)
@@ -130,6 +136,12 @@ class Tables(ABC):
         pairs = zip(moves.rows.agent.tolist(), moves.rows.stream.tolist(), strict=True)
         return moves.index[np.array([pair in held for pair in pairs], np.bool_)]
 
+    def news(self) -> News | None:
+        with self._moment():
+            ((schemas, devices, sources, labels),) = self._rows(sql.KNOWN)
+            found = self.session.execute("SELECT label, total FROM booked").fetchnumpy()
+        return News((schemas, devices, sources, labels), found["label"], found["total"])
+
     def seal(self, before: int) -> None:
         self._transaction([(statement, [before]) for statement in sql.SEAL])
 
@@ -138,6 +150,14 @@ class Tables(ABC):
 
     def compact(self, now: float, limit: int, plan: Plan) -> int:
         return compaction.compact(self.session, now, limit, plan)
+
+    @contextmanager
+    def _moment(self) -> Iterator[None]:
+        try:
+            with self.session.snapshot():
+                yield
+        except EngineError as error:
+            raise LedgerError(f"the ledger did not answer: {error}") from error
 
     def _transaction(self, statements: Sequence[tuple[str, list[Any]]]) -> None:
         try:
@@ -159,6 +179,8 @@ class Tables(ABC):
         try:
             with given(self.session, {name: columns}):
                 return self.session.execute(statement.format(rows=name)).fetchall()
+        except ConflictError:
+            raise
         except EngineError as error:
             raise LedgerError(f"the ledger did not answer: {error}") from error
 

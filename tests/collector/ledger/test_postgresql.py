@@ -19,7 +19,7 @@ from tests.postgresql import Server
 from thinwatt_collector.ledger import LedgerError, copies, open_ledger
 from thinwatt_collector.ledger.address import address_of
 from thinwatt_collector.ledger.migrating import migrations, version_of
-from thinwatt_collector.ledger.postgresql import PostgreSQLLedger
+from thinwatt_collector.ledger.postgresql import PostgreSQLLedger, PostgreSQLSession
 from thinwatt_collector.ledger.session import EngineError
 
 pytestmark = pytest.mark.peer
@@ -156,6 +156,23 @@ def test_a_server_that_went_away_is_told_and_found_again(
     assert everything(ledger) == before
     first_moves = transaction([(stream_row(1, 12), 6, True)], [(0, 0, 7, 0, 5.0)])
     assert ledger.commit(first_moves).tolist() == [0]
+    ledger.close()
+
+
+def test_a_server_that_stands_still_is_given_up(frail: Server, postgresql: Server) -> None:
+    """Its connections stay open, the kernel acknowledges what is sent: only a clock tells."""
+    ledger = opened(frail.url(tcp=True))
+    first(ledger)
+    assert isinstance(ledger.session, PostgreSQLSession)
+    ledger.session.patience = 0.5
+    frail.pause()
+    began = time.monotonic()
+    with pytest.raises(LedgerError):
+        ledger.commit(transaction([(stream_row(1, 12), 6, True)]))
+    assert 0.4 < time.monotonic() - began < 10
+    frail.go_on()
+    ledger.reopen()
+    assert ledger.streams([("a", stream_row(1).stream)])[0].position == 6
     ledger.close()
 
 

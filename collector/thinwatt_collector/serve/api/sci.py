@@ -33,19 +33,21 @@ class Seats:
 
     Attributes:
         rooms: that they are in.
-        pools: part of all hours of a pool's seats that is theirs [1].
+        pools: part of all hours of a pool's seats that is theirs, of each pool that has seats [1].
+        hosts: part of all hours of seats with a pool that is theirs [1]: it is that of hosts of no such pool.
         count: at the end of the window [1].
         hours: in the window, added up over seats [h].
     """
 
     rooms: frozenset[str]
     pools: Mapping[str, float]
+    hosts: float
     count: int
     hours: float
 
     def part(self, kind: str, room: str, pool: str) -> float:
-        """Return which part of a device serves these seats [1]."""
-        return self.pools.get(pool, 0.0) if kind == "host" else float(room in self.rooms)
+        """Return which part of a device serves these seats [1]: each host is shared over seats with a pool."""
+        return self.pools.get(pool, self.hosts) if kind == "host" else float(room in self.rooms)
 
 
 def seats(
@@ -78,7 +80,10 @@ def seats(
             ours[pool] = ours.get(pool, 0.0) + lasted
             hours += lasted
             count += some if until == last else 0
-    return Seats(frozenset(rooms), {p: of / every[p] for p, of in ours.items() if p}, count, hours)
+    served = {pool: (ours.get(pool, 0.0), of) for pool, of in every.items() if pool}
+    mine, whole = (sum(of[n] for of in served.values()) for n in (0, 1))
+    parts = {pool: a / b for pool, (a, b) in served.items()}
+    return Seats(frozenset(rooms), parts, mine / whole if whole else 0.0, count, hours)
 
 
 def _inside(inventory: Inventory, day: date, room: str, where: Mapping[str, Sequence[str]]) -> bool:

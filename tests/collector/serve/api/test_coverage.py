@@ -44,7 +44,7 @@ def test_covered_and_gap_time_are_those_of_the_ledgers_slots(
         campus.energy(devices[n], [DAY // 900 + slot], 1000.0, source=0, covered=float(covered))
     begin, end = DAY + 900 * min(one, other), DAY + 900 * (max(one, other) + 1)
     now = DAY + 3 * 86_400 + 3600
-    written = [datetime.fromtimestamp(t, UTC).isoformat() for t in (begin, end)]
+    first, last = (datetime.fromtimestamp(t, UTC).isoformat() for t in (begin, end))
     clocks = calendar.clocks(zone)
     edges = calendar.edges(begin, end, grain, clocks)
     expected: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -55,7 +55,7 @@ def test_covered_and_gap_time_are_those_of_the_ledgers_slots(
             of = expected[calendar.text(bucket, clocks), KINDS[n]]
             of[0], of[1] = of[0] + covered, of[1] + 900 - covered
     accounts = Accounts(table.load({"zone": "FR"}), Published(PARIS), nothing_known, "Europe/Paris")
-    asked = question(*written, grain, zone, ("class",), {}, "technical", now)
+    asked = question(first, last, grain, zone, ("class",), {}, "technical", now)
     found = coverage(accounts, reader := Shelf(ledger).reader(), asked, "technical", now)
     reader.close()
     columns = answers.coverage_columns(*found, asked)
