@@ -20,6 +20,10 @@ have been); if it goes on from the reading before, the candidate was torn, and n
 cumulative columns may lag by a sample or two; they are never wrong. A torn read is the head of a decimal number, or 0:
 that settles the cases in which both are plausible, and keeps two torn reads in a row from vouching for each other.
 
+Nor is the reading that a register goes on *from* believed before the next one has confirmed it: the first of all, and
+the first after a gap or a boot, may be a torn one as well. Where it was 0, or the head of a number that the register
+may have shown then, the rise from it counts only at a power that the interval before or the one after it bears out.
+
 Covered time is the time of the intervals that were counted; everything else that elapsed is uncovered.
 """
 
@@ -40,7 +44,12 @@ HIGHEST: Final = 1e100
 """No meter shows more, in any unit: such a reading, and an infinite one, is a failed one."""
 
 AS_BEFORE: Final = 1.25
-"""Where a register fell, so many times the power of the interval before is believed, if its limits say less."""
+"""Where a register fell, so many times the power of the interval before is believed, if its limits say less.
+
+Where it rose from what may be a torn read: so many times that of the interval before or after, whichever is more."""
+
+PROOF: Final = 2
+"""So many intervals in a row vouch for the reading that a run began with; reads are not torn time after time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,22 +161,58 @@ def torn(a: Point, b: Point, limits: Limits) -> bool:
     return False
 
 
+def headlike(a: Point, b: Point, limits: Limits) -> bool:
+    """Whether ``a`` may be the head of a number that could have been read then, as ``b``, which rose from it, tells.
+
+    >>> slow = Limits(unit=1e-6, range=None, max_power=40.0, max_gap=30 * 10**9)
+    >>> start, after = Instant(0, 0, 0, ""), Instant(10**10, 10**10, 0, "")
+    >>> [headlike(Point(v, start), Point(280_000_000, after), slow) for v in (0, 2, 27, 28, 29, 28_000_000, 90_000_000)]
+    [True, True, True, True, False, True, False]
+    """
+    if a.value == 0 or a.value * 10 > b.value:
+        return a.value == 0 < b.value
+    low = b.value - int((b.at.boottime - a.at.boottime) / 1e9 * limits.max_power / limits.unit)
+    head, width = a.value * 10, 10
+    while head <= b.value:
+        if head + width > low:
+            return True
+        head, width = head * 10, width * 10
+    return False
+
+
+def _power(a: Point, b: Point, counts: int, limits: Limits) -> float:
+    """Return the mean power between two readings [W]."""
+    return counts * limits.unit / (b.at.boottime - a.at.boottime) * 1e9
+
+
 class EnergyCounter:
     """Joules and covered seconds since tick 0 of a register, from its readings.
 
     ``start`` is where its last unbroken run began, the instant and the counts then: all time from there to ``last`` is
     counted; none while it stands still after a gap. ``shown`` is the last number but 0, believed or not, ``power`` [W]
-    that of the last interval.
+    that of the last interval, ``unproved`` how many intervals more have to count until a run is no torn read's.
     """
 
-    __slots__ = ("another", "candidates", "counts", "covered", "events", "last", "limits", "power", "shown", "start")
+    __slots__ = (
+        "another",
+        "candidates",
+        "counts",
+        "covered",
+        "events",
+        "last",
+        "limits",
+        "power",
+        "shown",
+        "start",
+        "unproved",
+    )
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.another = False
         self.counts = 0
         self.covered = 0
-        self.shown, self.power = 0, 0.0
+        self.shown, self.power, self.unproved = 0, 0.0, PROOF
         self.last: Point | None = None
         self.start: tuple[Instant, int] | None = None
         self.candidates: list[Point] = []
@@ -201,6 +246,7 @@ class EnergyCounter:
         self.shown = point.value or self.shown
         if self.last is None:
             self.last, self.start = point, (now, self.counts)
+            self.unproved = PROOF if point.value else 0  # a meter that starts shows 0, and no head of a number does
         elif self.candidates:
             self._decide(self.last, point)
         else:
@@ -222,19 +268,24 @@ class EnergyCounter:
             self.candidates = [point for point in self.candidates if point not in bad]
             self.events += [Event("failed", point.at) for point in bad]
 
-    def settle(self) -> None:
+    def settle(self, end: bool = True) -> None:
         """Decide about candidates that no reading will confirm: at the end of a recording, and before a gap.
 
-        A fall that is a plausible wrap is one, and a fall over a suspend is a restart, even if the number may be torn.
-        So is a fall from which further readings went on: reads are not torn at the same place time after time.
+        A fall over a suspend is a restart, even if the number may be torn. At the ``end`` of a recording one that is a
+        plausible wrap is a wrap, at a power that the interval before bears out, or where none is known. A fall from
+        which further readings went on was real: reads are not torn at the same place time after time.
         """
         if self.last is None or not self.candidates:
             return
         first = self.candidates[0]
+        if self._doubted(self.last, first):
+            self._weigh(self.last, first)
+            return
         fell = first.value < self.last.value
-        explained = self._after(self.last, first)[0] == "wrap" or (fell and slept(self.last.at, first.at))
+        explained = (end and self._wrapped(self.last, first)) or (fell and slept(self.last.at, first.at))
         went_on = fell and len(self.candidates) > 1
-        if first.value and not explained and not went_on and self._spoilt(self.last, first):
+        head = first.value or self._after(self.last, first)[0] == "wrap"
+        if head and not explained and not went_on and self._spoilt(self.last, first):
             self._reject()
         else:
             self._adopt(self.last)
@@ -243,7 +294,8 @@ class EnergyCounter:
         how, counts = self._after(last, point)
         if how == "same":
             return
-        if how == "odd" or (how == "wrap" and torn(last, point, self.limits)):
+        held = how == "odd" or (how == "wrap" and torn(last, point, self.limits))
+        if held or (self._doubted(last, point) and not self._borne_out(last, point, self.power)):
             self.candidates.append(point)
             return
         if self.start is None and counts and how in ("advance", "wrap"):
@@ -256,10 +308,39 @@ class EnergyCounter:
             self._count(how, counts, last, point)
         self._go_on(point, unbroken=how not in ("gap", "restart"))
 
+    def _doubted(self, last: Point, point: Point) -> bool:
+        """Whether an advance would be from what may have been a torn read."""
+        advance = self.unproved and self._after(last, point)[0] == "advance"
+        return bool(advance) and headlike(last, point, self.limits)
+
+    def _borne_out(self, last: Point, point: Point, power: float) -> bool:
+        return _power(last, point, point.value - last.value, self.limits) <= AS_BEFORE * power
+
+    def _wrapped(self, last: Point, point: Point) -> bool:
+        how, counts = self._after(last, point)
+        power = _power(last, point, counts, self.limits) if how == "wrap" else 0.0
+        return how == "wrap" and (not self.power or power <= AS_BEFORE * self.power)
+
+    def _weigh(self, last: Point, point: Point, further: Point | None = None) -> None:
+        """Decide about the reading that a doubted advance went on from; ``further`` is the next, None where none is."""
+        self.candidates = []
+        onward, counts = relation(point, further, self.limits) if further else ("gap", 0)
+        after = 0.0
+        if further and onward in ("advance", "wrap") and not headlike(point, further, self.limits):
+            after = _power(point, further, counts, self.limits)
+        alone = not (self.power or after) and (further is None or last.value == 0)
+        if self.start and (alone or self._borne_out(last, point, max(self.power, after))):
+            self._count("advance", point.value - last.value, last, point)
+            self._go_on(point, unbroken=True)
+        else:
+            self.events.append(Event("failed", last.at))
+            self._go_on(point, unbroken=False)
+
     def _go_on(self, point: Point, unbroken: bool) -> None:
         self.last, self.another = point, False
         if not unbroken:
             self.start = (point.at, self.counts) if point.moved else None
+            self.unproved = PROOF
 
     def _after(self, last: Point, point: Point) -> tuple[Relation, int]:
         """How a reading follows the last good one, which may be another register's."""
@@ -271,6 +352,14 @@ class EnergyCounter:
 
     def _decide(self, last: Point, point: Point) -> None:
         first = self.candidates[0]
+        if self._doubted(last, first):
+            onward = relation(first, point, self.limits)[0]
+            if onward == "odd" and torn(first, point, self.limits):
+                self.events.append(Event("failed", point.at))
+            elif onward != "same" and (onward != "advance" or point.value > first.value):
+                self._weigh(last, first, point)
+                self._take(first, point)
+            return
         onward = relation(self.candidates[-1], point, self.limits)[0]
         if onward == "same":
             return
@@ -285,7 +374,7 @@ class EnergyCounter:
         if goes_on and (wrapped or not (goes_back and spoilt)):
             self._adopt(last)
         elif onward in ("gap", "restart"):
-            self.settle()
+            self.settle(end=False)
         else:
             self._reject()
         self._take(self.last or point, point)
@@ -305,6 +394,7 @@ class EnergyCounter:
         else:
             self.events.append(Event("restart", first.at))
         self._go_on(first, unbroken=wrapped)
+        self.unproved = 0 if wrapped else self.unproved  # torn or not, what it and the next one count is right together
         for point in others:
             self._take(self.last or first, point)
 
@@ -316,8 +406,9 @@ class EnergyCounter:
     def _count(self, how: Relation, counts: int, last: Point, point: Point) -> None:
         lasted = point.at.boottime - last.at.boottime
         self.counts += counts
+        self.unproved = max(0, self.unproved - 1)
         self.covered += lasted
-        self.power = counts * self.limits.unit / lasted * 1e9
+        self.power = _power(last, point, counts, self.limits)
         if how == "wrap":
             self.events.append(Event("wrap", point.at))
 

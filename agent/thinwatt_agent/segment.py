@@ -12,6 +12,7 @@ frame is sent only when it lies here. A whole record with a wrong checksum is da
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from array import array
@@ -20,8 +21,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from thinwatt_agent import frames, wire
-from thinwatt_agent.store import Store
+from thinwatt_agent.store import SUFFIX, Store
 
+_NAME = re.compile(rf"([0-9]{{12,15}}){re.escape(SUFFIX)}")
 _RECORD = struct.Struct("<II")
 _HEAD = struct.Struct("<c16s16s")
 _NOTE = struct.Struct("<c16sQ16sq?")
@@ -40,6 +42,17 @@ class Note:
     boot: bytes
     offset: int
     known: bool
+
+
+def name_of(number: int) -> str:
+    """Return the name of the segment with this number, from 1."""
+    return f"{number:012d}{SUFFIX}"
+
+
+def number_of(name: str) -> int | None:
+    """Return the number of the segment that has this name, None where no segment has such a one."""
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found else None
 
 
 def record(body: bytes) -> bytes:

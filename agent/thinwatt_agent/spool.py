@@ -22,7 +22,7 @@ from typing import Any, Final
 from thinwatt_agent import frames, segment, wire
 from thinwatt_agent.marker import Marker
 from thinwatt_agent.segment import Note, Segment
-from thinwatt_agent.store import SUFFIX, Memory, Store
+from thinwatt_agent.store import Memory, Store
 
 log = logging.getLogger(__name__)
 
@@ -203,7 +203,11 @@ class Spool:
         self._trusted = self._trusted and not self._marker.is_set and self._writable()
 
     def _load(self, disk: Store, name: str) -> None:
-        self._next = max(self._next, int(name.partition(".")[0]) + 1) if name[0].isdigit() else self._next
+        number = segment.number_of(name)
+        if number is None:
+            log.warning("%r in the spool's folder is not the agent's: it is left alone; move it elsewhere", name)
+            return
+        self._next = max(self._next, number + 1)
         try:
             data = disk.read(name)
         except OSError as error:
@@ -258,7 +262,7 @@ class Spool:
         else:
             first = segment.head(header.stream, header.boot, hello)
             place = (len(first) - len(hello), len(hello))
-            active = Segment(f"{self._next:012d}{SUFFIX}", store, header.stream, header.boot, header.schema, place)
+            active = Segment(segment.name_of(self._next), store, header.stream, header.boot, header.schema, place)
             store.write(active.name, first + data)
             active.size = len(first)
             self._next += 1
@@ -342,7 +346,7 @@ class Spool:
         for s in self._segments:
             s.state = b""
         for s in mine:
-            data, name = self._memory.read(s.name), f"{self._next:012d}{SUFFIX}"
+            data, name = self._memory.read(s.name), segment.name_of(self._next)
             self._memory.remove(s.name)
             self._memory.write(name, data)
             s.name, self._next = name, self._next + 1

@@ -306,7 +306,7 @@ def test_energy_never_falls_and_never_exceeds_maximum_power_times_covered_time(c
 def test_wraps_of_any_range_lose_nothing(range_: int, start: float, steps: list[tuple[float, float]]) -> None:
     limits = Limits(1e-6, range_, 600.0, 30 * SECOND)
     t, total, first = 0.0, 0, round(start * range_)
-    reads: list[Read] = [(at(0), first % range_)]
+    reads: list[Read] = [(at(i - 2), first % range_) for i in range(3)]
     for dt, power in steps:
         t, total = t + dt, total + round(dt * power * 1e6)
         reads.append((at(t), (first + total) % range_))

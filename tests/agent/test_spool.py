@@ -257,6 +257,28 @@ def test_the_marker_goes_only_when_newer_rows_lie_on_the_disk() -> None:
 # Interruptions and damage
 
 
+@pytest.mark.parametrize(
+    "name", ["000000000001-old.spool", "1.spool", "\u00b2.spool", "a.spool", "9" * 40 + ".spool", "-1.spool"]
+)
+def test_a_stray_file_is_named_and_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    first = Spool(lambda: Disk(tmp_path), BOOT)
+    first.append(HELLO, rows(A, 1, 3), state(3))
+    first.close()
+    data = (tmp_path / "000000000001.spool").read_bytes()
+    (tmp_path / name).write_bytes(data)
+    (tmp_path / "folder.spool").mkdir()
+    again = Spool(lambda: Disk(tmp_path), BOOT)
+    assert again.streams() == [(A, 3)]
+    resume = again.resume()
+    assert resume is not None
+    assert resume.state == {"tick": 3}
+    again.append(HELLO, rows(B, 1, 1), state(1))
+    again.answer(A, 3)
+    again.close()
+    assert (tmp_path / name).read_bytes() == data
+    assert [repr(name) in caplog.text, "'folder.spool'" in caplog.text] == [True, True]
+
+
 def written(disk: FaultyDisk) -> tuple[str, bytes]:
     spool = spool_on(disk)
     for i in range(4):

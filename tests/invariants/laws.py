@@ -217,7 +217,9 @@ def booked_is_ledger(books: Books) -> None:
             sums["DEVICE_ENERGY"] += joules
             sums["COVERED"] += covered
             sums["DEVICE_COVERED"] += covered
-        elif source != "model":  # what the models assume beside a meter is learnt from, and counted nowhere
+        elif source == "shared":
+            sums["SHARED"] += joules
+        elif source not in ("model", "sessions"):  # what models assume beside a meter counts nowhere
             sums["SOURCE_ENERGY"] += joules
     totals: dict[str, float] = defaultdict(float)
     for (family, _), total in books.booked.items():

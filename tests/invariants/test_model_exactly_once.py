@@ -97,14 +97,22 @@ class ExactlyOnce(RuleBasedStateMachine):
     def time_passes(self, count: int) -> None:
         self.world.tick(count)
 
-    @rule(count=st.integers(1, 5), number=BOTH)
-    def all_is_well(self, count: int, number: int) -> None:
+    def all_is_sent(self, count: int) -> None:
         self.world.tick(count)
         for agent in self.world.agents.values():
             self.world.send(agent, 2)
         for letter in self.world.letters:
             self.world.deliver(letter)
         self.world.letters.clear()
+
+    @rule(count=st.integers(1, 5), number=BOTH, outcome=st.sampled_from(("refused", "unknown")), reach=st.booleans())
+    def all_is_well_but_the_ledger(self, count: int, number: int, outcome: str, reach: bool) -> None:
+        self.all_is_sent(count)
+        self.world.commit(number, outcome, reach=reach)  # type: ignore[arg-type]  # sampled from them
+
+    @rule(count=st.integers(1, 5), number=BOTH)
+    def all_is_well(self, count: int, number: int) -> None:
+        self.all_is_sent(count)
         self.world.commit(number)
         for name, data in self.world.answers:
             self.world.hear(name, data)

@@ -174,7 +174,7 @@ def levels(joules: Joules, seconds: Seconds) -> Watts:
     One room was there all year; another came in the holidays, and draws half as much as the first did then:
 
     >>> year, late = [8.0, 8.0, 8.0, 2.0], [0.0, 0.0, 0.0, 1.0]
-    >>> levels(np.array([year, late]), np.array([[1.0] * 4, [0, 0, 0, 1.0]])).tolist()
+    >>> levels(np.array([year, late]), np.array([[1.0] * 4, [0, 0, 0, 1.0]])).round(6).tolist()
     [6.5, 3.25]
     """
     known = seconds.sum(axis=0) > 0
