@@ -181,7 +181,7 @@ def _for_people(name: str, told: Mapping[str, Any]) -> str:
     else:
         lines.append(f"{'':<19} {told['why']}")
     if "remedy" in told:
-        lines += [f"{'':<19} to allow it to the service:", f"  {told['remedy']}"]
+        lines += [f"{'':<19} to allow it to the service, for good:", f"  {told['remedy']}"]
     if told.get("by_hand"):
-        lines += [f"{'':<19} to allow it once:", f"  {told['by_hand']}"]
+        lines += [f"{'':<19} to see it work once, by hand:", f"  {told['by_hand']}"]
     return "\n".join(lines) + "\n"

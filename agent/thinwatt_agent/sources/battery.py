@@ -1,7 +1,7 @@
 """What a laptop draws while it runs on its batteries: the whole machine, measured.
 
 On mains nothing is measured, and nothing is covered. Several batteries are one reading: the sum of those that
-discharge.
+discharge. It stays the same reading, under the name that it had first, when one of them comes or goes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from thinwatt_agent.sources import Option, Power, Read, Values, above_zero, opti
 
 ABSENT = "no system battery below /sys/class/power_supply"
 OPTIONS = (Option("max_power", 300.0, "highest discharge power believed", "W", above_zero),)
+KEY: Final = "batteries"
 ON_MAINS: Final = float("nan")
 
 
@@ -49,18 +50,27 @@ class Battery:
 def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
     """Return the discharge power of the batteries that feed the machine; a mouse's is not one."""
     place = root / "sys/class/power_supply"
-    folders = [place / name for name in children(place)]
-    folders = [f for f in folders if text(f / "type") == "Battery" and text(f / "scope") != "Device"]
+    folders = _folders(place)
     if not folders:
         return None
     batteries = [Battery(folder) for folder in folders]
     part = "+".join(folder.name for folder in folders)
-    spec = Power(part, part, float(option(options, OPTIONS, "max_power")), "node", "measured")
+    spec = Power(KEY, part, float(option(options, OPTIONS, "max_power")), "node", "measured")
 
     def read(_: Instant) -> Values:
-        return [total([battery.watts() for battery in batteries])]
+        watts = [battery.watts() for battery in batteries]
+        if None in watts and _folders(place) != folders:
+            folders[:] = _folders(place)
+            batteries[:] = [Battery(folder) for folder in folders]
+            watts = [battery.watts() for battery in batteries] or [None]
+        return [total(watts)]
 
     return Read((spec,), read)
+
+
+def _folders(place: Path) -> list[Path]:
+    folders = [place / name for name in children(place)]
+    return [f for f in folders if text(f / "type") == "Battery" and text(f / "scope") != "Device"]
 
 
 def total(watts: list[float | None]) -> float | None:

@@ -24,6 +24,7 @@ from thinwatt_agent.counters import Instant
 from thinwatt_agent.files import File, children, text, whole
 from thinwatt_agent.places import shown
 from thinwatt_agent.sources import Denied, Energy, Option, Power, Read, Values, above_zero, option
+from thinwatt_agent.sources._allow import TO_SERVICE, by_hand
 
 
 def _expression(value: Any, _: Path) -> Any:
@@ -72,10 +73,6 @@ WITH_BATTERY: Final = "left out: it holds Total System Power, and what charges t
 GENERIC: Final = re.compile(r"p(in|out)\d*|power .*")
 """Labels that every power supply has: two of them are two supplies."""
 PCI: Final = re.compile(r"[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
-REMEDY: Final = (
-    "ls -l /sys/class/hwmon/*/power* /sys/class/hwmon/*/energy* shows whose files they are; energy counters of CPUs "
-    "are for root only on purpose (CVE-2020-8694): give the agent's service AmbientCapabilities=CAP_DAC_READ_SEARCH"
-)
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,7 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
     files = [File(s.folder / s.file) for s in sensors]
     firsts = [_first(file) for file in files]
     if all(isinstance(first, PermissionError) for first in firsts):
-        raise Denied("the sensors below /sys/class/hwmon are not readable", REMEDY)
+        raise Denied("the sensors below /sys/class/hwmon are for root only", TO_SERVICE, by_hand())
     reads = [isinstance(first, int) for first in firsts]
     registers = any(s.chip == AMD and of for s, of in zip(sensors, reads, strict=True)) or _packages(root)
     specs = _specs(sensors, reads, float(option(options, OPTIONS, "max_power")), registers)

@@ -22,6 +22,7 @@ from typing import Any, Final
 from thinwatt_agent.counters import Instant
 from thinwatt_agent.files import File, children, natural, number, text, whole
 from thinwatt_agent.sources import Denied, Energy, Option, Read, Values, option
+from thinwatt_agent.sources._allow import TO_SERVICE, by_hand
 
 ABSENT = "no powercap zone with energy_uj: a virtual machine, or a kernel module to load: sudo modprobe intel_rapl_msr"
 OPTIONS = (Option("max_power", 0.0, "highest power believed of any zone; 0: from the zone's own limits", "W"),)
@@ -49,20 +50,6 @@ NO_LIMIT: Final = 2000.0
 # No register turns over before this [µJ]: 32 bits of the finest unit in use, 2^-16 J (Intel SDM, MSR_RAPL_POWER_UNIT;
 # AMD alike), are 65.5 kJ. What states less than it shows, and less than this, was torn or is made up.
 LEAST_RANGE: Final = 60_000_000_000
-
-# The files stay as they are, readable by root only (CVE-2020-8694: whoever reads them often enough can tell what other
-# processes compute); the agent alone gets the capability to read what it may not.
-REMEDY: Final = (
-    "sudo mkdir -p /etc/systemd/system/thinwatt-agent.service.d && "
-    "printf '[Service]\\nAmbientCapabilities=CAP_DAC_READ_SEARCH\\n"
-    "CapabilityBoundingSet=CAP_DAC_READ_SEARCH\\n' | "
-    "sudo tee /etc/systemd/system/thinwatt-agent.service.d/rapl.conf && "
-    "sudo systemctl daemon-reload && sudo systemctl restart thinwatt-agent"
-)
-BY_HAND: Final = (
-    "sudo setpriv --reuid=$(id -u) --regid=$(id -g) --init-groups --inh-caps=+dac_read_search "
-    "--ambient-caps=+dac_read_search $(command -v thinwatt-agent) once"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +135,9 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
     registers = {key: Register(zone, names) for key, zone in zones.items()}
     firsts = {key: register.first() for key, register in registers.items()}
     if all(isinstance(first, PermissionError) for first in firsts.values()):
-        raise Denied("energy_uj is for root only since CVE-2020-8694, and stays so for other users", REMEDY, BY_HAND)
+        raise Denied(
+            "energy_uj is for root only since CVE-2020-8694, and stays so for other users", TO_SERVICE, by_hand()
+        )
     specs = _specs(zones, firsts, float(option(options, OPTIONS, "max_power")))
     lost: set[str] = set()
 

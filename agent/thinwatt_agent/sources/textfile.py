@@ -16,7 +16,9 @@ time lies ahead of the clock, for nobody can say how old it is. (More than a day
 from __future__ import annotations
 
 import logging
+import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import floor, isfinite
@@ -27,6 +29,7 @@ from thinwatt_agent import places
 from thinwatt_agent.counters import Instant
 from thinwatt_agent.files import LARGEST, children
 from thinwatt_agent.sources import Count, Denied, Energy, Gauge, Option, Power, Read, Spec, Values, above_zero, option
+from thinwatt_agent.sources._allow import by_hand
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +46,7 @@ OPTIONS = (
     Option("max_age", 300.0, "a file older than this is a failed reading", "s", above_zero),
     Option("max_power", 100_000.0, "highest power believed of any series", "W", above_zero),
 )
-REMEDY: Final = "sudo chmod a+rx {folder} && sudo chmod a+r {folder}/*.prom"
+REMEDY: Final = "sudo chmod a+rx {folder} && sudo find {folder} -maxdepth 1 -name '*.prom' -exec chmod a+r {{}} +"
 MOST_SERIES: Final = 500
 MICRO: Final = 1e-6
 AHEAD: Final = (60.0, 86400.0)
@@ -74,13 +77,15 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
     """Return the series of all files; those that come up later are found at the next look."""
     folder = root / str(option(options, OPTIONS, "folder")).lstrip("/")
     oldest, highest = (float(option(options, OPTIONS, key)) for key in ("max_age", "max_power"))
+    if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+        raise _denied(folder, folder)
     paths = [folder / name for name in children(folder) if name.endswith(".prom")]
     specs: dict[str, Spec] = {}
     for path in paths:
         try:
             specs |= {s.key: _spec(s, highest) for s in parse(_text(path))}
         except PermissionError:
-            raise Denied(f"{path} is not readable", REMEDY.format(folder=folder)) from None
+            raise _denied(path, folder) from None
         except (OSError, ValueError) as error:
             log.warning("%s: %s; this file is left out until it is right", path, error)
     if len(specs) > MOST_SERIES:
@@ -93,6 +98,10 @@ def probe(root: Path, options: Mapping[str, Any]) -> Read | None:
         return [_value(spec, found.get(key)) for key, spec in specs.items()]
 
     return Read(tuple(specs.values()), read)
+
+
+def _denied(path: Path, folder: Path) -> Denied:
+    return Denied(f"{path} is not readable", REMEDY.format(folder=shlex.quote(str(folder))), by_hand())
 
 
 def _text(path: Path) -> str:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.agent.recording import at, write
+from thinwatt_agent.loop import Sampler, SamplerOptions
 from thinwatt_agent.sources import Power, battery
 
 PLACE = "sys/class/power_supply/BAT0"
@@ -30,7 +32,7 @@ def test_it_is_the_whole_machine_measured(tmp_path: Path) -> None:
     write(tmp_path, {f"{PLACE}/type": "Battery", f"{PLACE}/status": "Full"})
     read = battery.probe(tmp_path, {})
     assert read is not None
-    assert read.specs == (Power("BAT0", "BAT0", 300.0, "node", "measured"),)
+    assert read.specs == (Power("batteries", "BAT0", 300.0, "node", "measured"),)
 
 
 @pytest.mark.parametrize("power", [9_500_000, -9_500_000])
@@ -62,3 +64,22 @@ def test_on_mains_there_is_nothing_to_measure(status: str, tmp_path: Path) -> No
 )
 def test_a_reading_that_cannot_be_is_failed_and_no_zero(files: dict[str, object], tmp_path: Path) -> None:
     assert reading(tmp_path, **files) is None
+
+
+def test_batteries_that_come_and_go_stay_one_part(tmp_path: Path) -> None:
+    """Two parts would both be the machine: they would not both cover a moment again."""
+    sampler = Sampler(tmp_path, SamplerOptions(probe_every=30, sources={"load": {"enabled": False}}))
+    rows = []
+    for i in range(12):
+        if i in (0, 3):
+            place = f"sys/class/power_supply/BAT{int(i == 3)}"
+            write(tmp_path, {f"{place}/type": "Battery", f"{place}/status": "Discharging", f"{place}/power_now": 10**7})
+        if i == 8:  # between two looks for devices
+            (tmp_path / PLACE / "status").write_text("")  # as the kernel's: what was open reads no more
+            shutil.rmtree(tmp_path / PLACE)
+        row = sampler.sample(at(10 * i))
+        rows.append({(c.quantity, c.part): v for c, v in zip(sampler.schema.groups[0].columns, row, strict=True)})
+    parts = [c.part for c in sampler.schema.groups[0].columns if c.source == "battery" and c.quantity == "energy"]
+    assert parts == ["BAT0"]
+    assert rows[-1]["covered", "BAT0"] == 110
+    assert rows[-1]["energy", "BAT0"] == pytest.approx(10 * 20 + 150 + 20 * 40 + 150 + 10 * 30)
