@@ -8,6 +8,7 @@ import { untold } from "/page/estimate.js";
 import { certain, power, sum, tiles } from "/page/glance.js";
 import { element, fill, how, table } from "/page/parts.js";
 import { places } from "/page/places.js";
+import { pools } from "/page/pools.js";
 import { back, periods, quarter, local, written } from "/page/times.js";
 import { current, moment, named, number, percent, preferred, t, take } from "/page/words.js";
 
@@ -128,7 +129,8 @@ async function show() {
   kind(fleet, month);
   // What this collector's API has: an older one knows no places and no estimate.
   const known = await ask("openapi.json");
-  const me = Object.keys(known.paths).some((path) => path.endsWith("/me")) ? await ask("me") : {};
+  const knows = (name) => Object.keys(known.paths).some((path) => path.endsWith(`/${name}`));
+  const me = knows("me") ? await ask("me") : {};
   const found = me.inventory ? await ask("estimate") : null;
   const estimate = found && String(Boolean(found.simulated)) === simulated ? found : null;
   const told = mine(fleet.classes).some((row) => row.devices || row.share) || mine(month.rows).length > 0;
@@ -145,7 +147,10 @@ async function show() {
   const by = known.paths["/api/v1/energy"] ?? known.paths["/energy"];
   const placed = told && JSON.stringify(by).includes("building") && now > thisMonth.begin;
   await places(placed ? (begin, end, levels, where = {}) => span(begin, end, "month", levels, where) : null, mine, thisMonth.begin, now);
-  await changes(Object.keys(known.paths).some((path) => path.endsWith("/events")), zone);
+  const carried = told && me.role === "technical" && knows("pools") && now > thisMonth.begin;
+  const ofMonth = { begin: written(thisMonth.begin), end: written(now), grain: "month", zone, boundary: "room" };
+  await pools(carried ? (path) => rows(path, ofMonth) : null, mine);
+  await changes(knows("events"), zone);
   document.getElementById("foot").textContent = t("foot", { version: known.info.version });
   document.getElementById("updated").textContent = t("updated", { time: moment(new Date().toISOString(), { dateStyle: "long", timeStyle: "short" }, zone), zone });
 }
