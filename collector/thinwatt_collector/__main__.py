@@ -1,4 +1,4 @@
-"""thinwatt-collector run, check-config, keygen, backup, restore, factors, calibration, inventory and more."""
+"""thinwatt-collector run, check-config, keygen, backup, restore, move-ledger, factors, inventory and more."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     def command(name: str, text: str, do: object) -> argparse.ArgumentParser:
         found = commands.add_parser(name, help=text, description=text)
         found.set_defaults(do=do)
-        if name not in ("config", "keygen"):
+        if name not in ("config", "keygen", "move-ledger"):
             found.add_argument("--config", type=Path, default=config.DEFAULT, metavar="FILE")
         return found
 
@@ -79,6 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     command("restore", "put a backup in place of the ledger, which is kept beside it", _restore).add_argument(
         "file", type=Path
     )
+    move = command("move-ledger", "copy a ledger into a new one: from a file to a server, or back", _move)
+    for name in ("source", "target"):
+        move.add_argument(name, metavar=name.upper(), help="duckdb:PATH or postgresql://USER@HOST/DATABASE?…")
     export = command(
         "export", "write energy, euros and carbon to a file, beside a running collector or without", _export
     )
@@ -232,6 +235,27 @@ def _restore(options: argparse.Namespace) -> int:
     if kept is not None:
         print(f"the ledger as it was: {kept}")
     print(f"{ledger}: restored from {options.file} (version {version}); agents send again what it does not hold")
+    return 0
+
+
+def _move(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from thinwatt_collector.ledger import moving
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("opening both", total=None)
+
+        def told(table: str, done: int, total: int) -> None:
+            progress.update(task, description=table, completed=done, total=total)
+
+        moved = moving.move(options.source, options.target, told)
+    print(
+        f"{sum(moved.rows.values())} rows and {moved.joules:.0f} J are in {options.target}, compared column by column"
+    )
+    print("now write it as ledger in [ledger] of the configuration, and start the collector")
     return 0
 
 

@@ -11,10 +11,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
+from thinwatt_collector.book import objects
 from thinwatt_collector.ledger import LedgerError
 from thinwatt_collector.ledger.migrating import migrate
 from thinwatt_collector.ledger.session import Columns, ConflictError, EngineError, line_of
@@ -63,6 +66,13 @@ class DuckDBSession:
     def unregister(self, name: str) -> None:
         with suppress(duckdb.Error):
             self.connection.unregister(name)
+
+    def pieces(self, table: str, columns: str, size: int) -> Iterator[dict[str, Any]]:
+        ((last,),) = self.execute(f"SELECT coalesce(max(rowid), -1) FROM {table}").fetchall()
+        for low in range(0, last + 1, size):
+            bounds = f"rowid >= {low} AND rowid < {low + size}"
+            found = self.execute(f"SELECT {columns} FROM {table} WHERE {bounds}").fetchnumpy()
+            yield {name: _bytes(np.asarray(values)) for name, values in found.items()}
 
     @contextmanager
     def whole(self) -> Iterator[None]:
@@ -125,6 +135,9 @@ class DuckDBLedger(Tables):
             connection.close()
             raise LedgerError(f"can't open the ledger {self.path}: {line_of(error)}") from error
         return connection
+
+    def alone(self) -> bool:
+        return True  # or the file could not have been opened
 
     def reader(self) -> DuckDBSession:
         try:
@@ -190,6 +203,13 @@ class DuckDBLedger(Tables):
 
     def size(self) -> int:
         return self._log_size() + (self.path.stat().st_size if self.path.exists() else 0)
+
+
+def _bytes(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a column as it would be handed over: the engine gives bytes that could be changed."""
+    if values.dtype.kind != "O" or not len(values) or not isinstance(values[0], bytearray):
+        return values
+    return objects([bytes(value) for value in values])
 
 
 def wal_of(path: Path) -> Path:

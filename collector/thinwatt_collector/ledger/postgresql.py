@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from threading import Timer
@@ -41,6 +42,8 @@ STUCK: Final = 60.0
 """A transaction that takes longer is given up, and with it the connection [s]."""
 UPGRADE: Final = 3600.0
 """The same for a step from one version of the tables to the next [s]."""
+MOVING: Final = 7 * 86_400.0
+"""The same where a whole ledger is moved [s]."""
 LOCK: Final = 0x7477
 """Begins the numbers of this program's advisory locks: "tw"."""
 OWN: Final = {
@@ -58,6 +61,10 @@ CREATE INDEX day_slot_day ON day_slot (day);
 """,
 }
 """What a version has beside its common text here."""
+IN_USE: Final = f"SELECT ({LOCK + 1}::bigint << 32) + oid::bigint FROM pg_namespace WHERE nspname = ?"
+"""The lock that whoever has the ledger open to write holds together with the others."""
+LINGERS: Final = 2.0
+"""The server may know of a connection a little longer than who has closed it [s]."""
 SIZE: Final = """
 SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint FROM pg_class AS c
 JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = ? AND c.relkind = 'r'
@@ -139,6 +146,12 @@ class PostgreSQLSession:
     def unregister(self, name: str) -> None:
         """Leave it: the transaction's end empties it."""
 
+    def pieces(self, table: str, columns: str, size: int) -> Iterator[dict[str, Any]]:
+        self.execute(f"DECLARE pieces CURSOR FOR SELECT {columns} FROM {table}")
+        while len(next(iter((piece := self.execute(f"FETCH {size} FROM pieces").fetchnumpy()).values()))):
+            yield piece
+        self.execute("CLOSE pieces")
+
     @contextmanager
     def whole(self) -> Iterator[None]:
         with self._within("BEGIN", "COMMIT"):
@@ -192,9 +205,11 @@ class PostgreSQLLedger(Tables):
         LedgerError: the server is out of reach, lets nobody in, or has a ledger newer than this program.
     """
 
+    session: PostgreSQLSession
+
     def __init__(self, address: Address) -> None:
         self.address = address
-        self._size = 0
+        self._size = self._in_use = 0
         super().__init__(self._opened())
 
     def __str__(self) -> str:
@@ -217,6 +232,9 @@ class PostgreSQLLedger(Tables):
             if not session.execute("SELECT 1 FROM pg_namespace WHERE nspname = ?", [schema]).fetchall():
                 session.execute(f"CREATE SCHEMA {schema}")
             session.patience = UPGRADE
+            ((self._in_use,),) = session.execute(IN_USE, [schema]).fetchall()
+            if not _locked(session, "pg_try_advisory_lock_shared", self._in_use):
+                raise LedgerError("it is being moved: wait until that is done")
             migrate(session, lambda version, text: text.replace(" BLOB", " BYTEA") + OWN.get(version, ""))
         finally:
             session.patience = STUCK
@@ -256,6 +274,11 @@ class PostgreSQLLedger(Tables):
         file = self.address.password_file
         return {} if file is None else {"password": file.read_text(encoding="utf-8").strip("\r\n")}
 
+    def alone(self) -> bool:
+        self.session.patience = MOVING
+        self.session.execute("SET idle_in_transaction_session_timeout = 0")
+        return _locked(self.session, "pg_try_advisory_lock", self._in_use)
+
     def reader(self) -> PostgreSQLSession:
         return self._session()
 
@@ -264,6 +287,8 @@ class PostgreSQLLedger(Tables):
         self.session = self._opened()
 
     def close(self) -> None:
+        with suppress(EngineError):
+            self.session.execute("SELECT pg_advisory_unlock_all()")
         self.session.close()
 
     def checkpoint(self) -> bool:
@@ -277,6 +302,15 @@ class PostgreSQLLedger(Tables):
         with suppress(EngineError), self.session.snapshot():
             ((self._size,),) = self.session.execute(SIZE, [self.address.schema]).fetchall()
         return self._size
+
+
+def _locked(session: PostgreSQLSession, function: str, key: int) -> bool:
+    until = time.monotonic() + LINGERS
+    while not session.execute(f"SELECT {function}(?)", [key]).fetchall()[0][0]:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _marked(statement: str) -> bytes:

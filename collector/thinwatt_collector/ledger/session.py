@@ -52,6 +52,9 @@ class Session(Protocol):
     def unregister(self, name: str) -> None:
         """Have it there no longer."""
 
+    def pieces(self, table: str, columns: str, size: int) -> Iterator[dict[str, Any]]:
+        """Yield all rows of a table by pieces of about ``size`` rows, in a transaction; each a dict of arrays."""
+
     def whole(self) -> AbstractContextManager[None]:
         """Commit what is done inside, or nothing of it, whatever goes wrong; nobody else writes meanwhile."""
 

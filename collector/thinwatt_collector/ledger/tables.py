@@ -33,6 +33,10 @@ class Tables(ABC):
     def reader(self) -> Session: ...
 
     @abstractmethod
+    def alone(self) -> bool:
+        """Return whether nobody else has the ledger open; nobody else can open it then, until it is closed."""
+
+    @abstractmethod
     def reopen(self) -> None: ...
 
     @abstractmethod
