@@ -164,7 +164,7 @@ def torn(a: Point, b: Point, limits: Limits) -> bool:
 def headlike(a: Point, b: Point, limits: Limits) -> bool:
     """Whether ``a`` may be the head of a number that could have been read then, as ``b``, which rose from it, tells.
 
-    >>> slow = Limits(unit=1e-6, range=None, max_power=40.0, max_gap=30 * 10**9)
+    >>> slow = Limits(unit=1e-6, range=None, max_power=4.0, max_gap=30 * 10**9)
     >>> start, after = Instant(0, 0, 0, ""), Instant(10**10, 10**10, 0, "")
     >>> [headlike(Point(v, start), Point(280_000_000, after), slow) for v in (0, 2, 27, 28, 29, 28_000_000, 90_000_000)]
     [True, True, True, True, False, True, False]

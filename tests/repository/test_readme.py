@@ -25,7 +25,7 @@ WAIT = 60.0
 def blocks(page: Path) -> tuple[list[str], list[str]]:
     """Return the lines to type on the server and those to type on a machine."""
     found = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    server, machine = (block for block in found if "pip install" in block)
+    server, machine = (block for block in found if block.startswith("pip install"))
     return server.splitlines(), machine.splitlines()
 
 
