@@ -153,7 +153,7 @@ def test_no_collector_starts_on_a_ledger_that_is_being_moved(place: str, other: 
     target = other.place()
 
     def start(*_: object) -> None:
-        for each in {place, target} - {p for p in (place, target) if p.startswith("duckdb")}:
+        for each in set() if refused else {place, target} - {p for p in (place, target) if p.startswith("duckdb")}:
             with pytest.raises(LedgerError, match="it is being moved") as caught:
                 open_ledger(each, 1 << 28)
             refused.append(str(caught.value))
