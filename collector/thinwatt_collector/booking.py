@@ -19,7 +19,7 @@ from thinwatt_collector import accept, book, clock, counting, decode, epochs, po
 from thinwatt_collector.book import Energy, Event, Ints, StreamRow, Totals, Transaction
 from thinwatt_collector.counting import Counted, Floats
 from thinwatt_collector.decode import Batch, Rejected
-from thinwatt_collector.fleet import Fleet
+from thinwatt_collector.fleet import Fleet, Latest
 from thinwatt_collector.labels import Family, key
 from thinwatt_collector.layout import Layout
 from thinwatt_collector.ledger import Ledger
@@ -77,7 +77,7 @@ class Booking:
         self.newcomers: Counter[str] = Counter()
         self.wide_work = self.rows = 0
         self.elsewhere = False
-        self.refreshed: list[tuple[Ints, Ints, Floats, Ints]] = []
+        self.refreshed: list[Latest] = []
 
     def run(self, frames: list[Message], events: list[Event]) -> list[Reply]:
         """Count ``frames``, commit, and return answers and refusals.
@@ -385,14 +385,18 @@ class Booking:
 
     def _refresh(self, counted: Counted, devices: Ints, last: Ints) -> None:
         """Remember each device's latest power: the mean of its newest frame."""
-        joules, covered, frame = counted.won, counted.won_covered, counted.chunks.frame
+        joules, covered, bias, frame = counted.won, counted.won_covered, counted.bias, counted.chunks.frame
         if len(frame) > len(last):  # some have several chunks, which stand together
-            joules, covered = (np.zeros((len(last), devices.shape[1], 3)) for _ in range(2))
-            np.add.at(joules, frame, counted.won)
-            np.add.at(covered, frame, counted.won_covered)
+            joules, covered, bias = (np.zeros((len(last), devices.shape[1], 3)) for _ in range(3))
+            for whole, part in ((joules, counted.won), (covered, counted.won_covered), (bias, counted.bias)):
+                np.add.at(whole, frame, part)
         seconds = covered.sum(axis=2)
-        watts = np.divide(joules.sum(axis=2), seconds, out=np.full(seconds.shape, np.nan), where=seconds > 0)
-        self.refreshed.append((devices, np.broadcast_to(last[:, None], devices.shape), watts, covered.argmax(axis=2)))
+        watts, unsure = (
+            np.divide(of.sum(axis=2), seconds, out=np.full(seconds.shape, np.nan), where=seconds > 0)
+            for of in (joules, bias)
+        )
+        utc = np.broadcast_to(last[:, None], devices.shape)
+        self.refreshed.append(Latest(devices, utc, watts, unsure, covered.argmax(axis=2)))
 
     def _transaction(self, events: list[Event]) -> Transaction:
         fleet = self.fleet
@@ -425,8 +429,8 @@ class Booking:
         tallies.frames.update(self.frames)
         tallies.rows += self.rows
         tallies.refusals.booked(fleet.stream_rows[number][0] for number in moved.tolist())
-        for which, last, watts, basis in self.refreshed:
-            fleet.refresh(which, last, watts, basis, self.now)
+        for latest in self.refreshed:
+            fleet.refresh(latest, self.now)
         if len(moved) < len(transaction.moves.index):
             tallies.frames["elsewhere"] += len(transaction.moves.index) - len(moved)
             fleet.forget_streams()

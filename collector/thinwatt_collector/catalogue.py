@@ -173,6 +173,14 @@ CATALOGUE: Final = _catalogue(
             CLASSES,
         ),
         Metric(
+            "thinwatt_power_uncertainty_watts",
+            "gauge",
+            "watts",
+            "Standard uncertainty of thinwatt_power_watts: ±1.96 times this is its 95 % interval.",
+            ("class", "simulated"),
+            CLASSES,
+        ),
+        Metric(
             "thinwatt_device_power_watts",
             "gauge",
             "watts",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
@@ -26,6 +27,7 @@ from thinwatt_collector.powers import Powers
 from thinwatt_collector.sharing import line_of
 from thinwatt_collector.winner import WINNERS
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SOURCES: Final = 1 << 22
@@ -33,6 +35,25 @@ SOURCES: Final = 1 << 22
 CACHE: Final = 256 << 20
 """States of streams beyond so many bytes are thrown out when most were not heard for :data:`COLD` [ns]."""
 COLD: Final = 3600 * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The latest power of devices, (frames, devices) each.
+
+    Attributes:
+        devices: their numbers.
+        utc: of the last row [ns].
+        watts: mean of the frame [W]; NaN where nothing is known of it.
+        unsure: its standard uncertainty, which devices of a kind have in common [W].
+        basis: place in ``WINNERS``.
+    """
+
+    devices: Ints
+    utc: Ints
+    watts: Floats
+    unsure: Floats
+    basis: Ints
 
 
 class Fleet:
@@ -70,6 +91,7 @@ class Fleet:
             told=(np.int64, ()),
             last_utc=(np.int64, ()),
             power=(np.float64, ()),
+            unsure=(np.float64, ()),
             basis=(np.int64, ()),
         )
         self.powers = Powers(calibrations or Calibrations())
@@ -337,7 +359,7 @@ class Fleet:
         number = self.device.append()
         self.devices.append(device)
         self._device_ids[device.name] = number
-        self.device["power"][number] = np.nan
+        self.device["power"][number] = self.device["unsure"][number] = np.nan
         self._set_model(device)
         return number
 
@@ -350,12 +372,13 @@ class Fleet:
         hardware = Hardware(device.kind, device.model, device.simulated)
         self.powers.take(device.id, hardware, self._model_of(device.kind, device.model))
 
-    def refresh(self, devices: Ints, last: Ints, watts: NDArray[np.float64], basis: Ints, now: int) -> None:
-        """Take the latest power [W] of devices, (frames, devices) each, where it is newer than what is known."""
-        d = self.device
-        newer = last >= d["last_utc"][devices]
+    def refresh(self, latest: Latest, now: int) -> None:
+        """Take the latest power of devices where it is newer than what is known."""
+        d, devices = self.device, latest.devices
+        newer = latest.utc >= d["last_utc"][devices]
         which = devices[newer]
-        d["last_utc"][which], d["power"][which], d["basis"][which] = last[newer], watts[newer], basis[newer]
+        d["last_utc"][which], d["basis"][which] = latest.utc[newer], latest.basis[newer]
+        d["power"][which], d["unsure"][which] = latest.watts[newer], latest.unsure[newer]
         d["seen"][devices] = now
 
     def recall(self, other: Fleet) -> None:
@@ -364,7 +387,7 @@ class Fleet:
         for device in other.devices:
             number = self._device_ids.get(device.name)
             if number is not None:
-                for name in ("seen", "told", "last_utc", "power", "basis"):
+                for name in ("seen", "told", "last_utc", "power", "unsure", "basis"):
                     self.device[name][number] = other.device[name][device.id]
 
     def _named(self, labels: dict[str, str]) -> int:

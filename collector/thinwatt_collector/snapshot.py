@@ -178,7 +178,10 @@ class Snapshots:
         key = (fleet.totals, one.tobytes(), d["basis"][one].tobytes(), d["group"][one].tobytes())
         groups = self._groups(fleet, alive)  # the power of one PC among many that are off is its own
         at = [np.flatnonzero(alive & (d["group"] == fleet.groups.index(g))) for g in groups]
-        drawn = [(g.labels(), float(d["power"][rows].sum())) for g, rows in zip(groups, at, strict=True) if len(rows)]
+        drawn, unsure = (
+            [(g.labels(), float(d[name][rows].sum())) for g, rows in zip(groups, at, strict=True) if len(rows)]
+            for name in ("power", "unsure")
+        )
         found = np.bincount(d["group"][present], minlength=len(fleet.groups)).tolist()
         counts = [(g.labels(), float(found[fleet.groups.index(g)])) for g in self._groups(fleet, present)]
         return [
@@ -190,6 +193,7 @@ class Snapshots:
                 age[one],
             ),
             _small("thinwatt_power_watts", drawn),
+            _small("thinwatt_power_uncertainty_watts", unsure),
             _small("thinwatt_devices", [(labels, count) for labels, count in counts if count]),
         ]
 

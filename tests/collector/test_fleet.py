@@ -8,7 +8,7 @@ import pytest
 from tests.collector.sending import GAUGE, HOST, NOTHING_KNOWN, NOW, PLUG, SECOND, Bench, Sender, pair
 from thinwatt_agent.wire import Group, Schema
 from thinwatt_collector.clock import Pin
-from thinwatt_collector.fleet import Fleet
+from thinwatt_collector.fleet import Fleet, Latest
 from thinwatt_collector.models.devices import DeviceModel
 from thinwatt_collector.named import printable
 from thinwatt_collector.placed import Rows
@@ -148,11 +148,16 @@ def test_an_older_row_does_not_overwrite_the_latest_power() -> None:
     fleet = fleet_of(booked()[0])
     assert fleet.device["power"].tolist() == [50.0]
     one = np.array([[0]])
-    fleet.refresh(one, np.array([[NOW]]), np.array([[999.0]]), np.array([[0]]), NOW + 99 * SECOND)
+
+    def told(utc: int, watts: float, unsure: float) -> None:
+        latest = Latest(one, np.array([[utc]]), np.array([[watts]]), np.array([[unsure]]), np.array([[0]]))
+        fleet.refresh(latest, NOW + 99 * SECOND)
+
+    told(NOW, 999.0, 99.0)
     assert fleet.device["power"].tolist() == [50.0]
     assert fleet.device["seen"].tolist() == [NOW + 99 * SECOND]
-    fleet.refresh(one, np.array([[NOW + 30 * SECOND]]), np.array([[60.0]]), np.array([[0]]), NOW + 99 * SECOND)
-    assert fleet.device["power"].tolist() == [60.0]
+    told(NOW + 30 * SECOND, 60.0, 6.0)
+    assert (fleet.device["power"].tolist(), fleet.device["unsure"].tolist()) == ([60.0], [6.0])
 
 
 @pytest.mark.parametrize(

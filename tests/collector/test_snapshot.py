@@ -95,6 +95,7 @@ def test_a_host_is_shown_by_itself_and_in_its_class() -> None:
     assert shown["device_power_watts"] == {("measured", "host", "host-0"): 50.0}
     assert shown["device_last_row_age_seconds"] == {("host-0",): 5.0}
     assert shown["power_watts"] == {("host",): 50.0}
+    assert shown["power_uncertainty_watts"] == {("host",): 1.0}  # 2 % of a wall meter (sending.HOST)
     assert shown["devices"] == {("host",): 1.0}
 
 
@@ -108,6 +109,7 @@ def test_endpoints_are_shown_in_groups_of_five_and_never_one_by_one() -> None:
     shown = Page(bench).read()
     assert shown["energy_joules_total"] == {("measured", "laptop"): 3000.0 * K_ANONYMITY}
     assert shown["devices"] == {("laptop",): K_ANONYMITY}
+    assert shown["power_uncertainty_watts"] == {("laptop",): 1.0 * K_ANONYMITY}  # common to them: it adds up
     assert "device_energy_joules_total" not in shown
     assert len(Page(bench, "all").read()["device_energy_joules_total"]) == 2 * K_ANONYMITY - 1
     bench, _ = Bench(), machines(bench, "host", 1)

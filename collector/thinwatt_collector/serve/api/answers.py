@@ -15,7 +15,7 @@ from thinwatt_collector import units
 from thinwatt_collector.factors import Factor, Intensity
 from thinwatt_collector.serve.api import calendar
 from thinwatt_collector.serve.api.books import Agent
-from thinwatt_collector.serve.api.energy import Energy, View
+from thinwatt_collector.serve.api.energy import Z95, Energy, View
 from thinwatt_collector.serve.api.question import Question
 from thinwatt_collector.serve.api.rows import Rows, texts
 
@@ -166,6 +166,14 @@ def agent(found: Agent) -> dict[str, Any]:
     }
 
 
+def _power(watts: float | None, unsure: float | None) -> dict[str, float | None]:
+    """Return power with the ends of its 95 % interval [W]; None of what is withheld."""
+    if watts is None or unsure is None:
+        return {"watts": watts, "watts_low": None, "watts_high": None}
+    half = Z95 * unsure
+    return {"watts": watts, "watts_low": max(watts - half, 0.0), "watts_high": watts + half}
+
+
 def fleet(rows: Mapping[str, Mapping[tuple[str, ...], float]]) -> list[dict[str, Any]]:
     """Return what the fleet draws now, by class.
 
@@ -173,6 +181,7 @@ def fleet(rows: Mapping[str, Mapping[tuple[str, ...], float]]) -> list[dict[str,
         rows: of the families that /metrics shows: name → labels' texts → number. What is not there is withheld.
     """
     power, devices = rows.get("thinwatt_power_watts", {}), rows.get("thinwatt_devices", {})
+    unsure = rows.get("thinwatt_power_uncertainty_watts", {})
     booked: dict[tuple[str, str], dict[str, float]] = {}
     for (kind, basis, simulated), joules in rows.get("thinwatt_energy_joules_total", {}).items():
         booked.setdefault((kind, simulated), {})[basis] = joules
@@ -186,7 +195,7 @@ def fleet(rows: Mapping[str, Mapping[tuple[str, ...], float]]) -> list[dict[str,
                 "class": kind,
                 "simulated": simulated == "true",
                 "devices": None if count is None else int(count),
-                "watts": power.get((kind, simulated)),
+                **_power(power.get((kind, simulated)), unsure.get((kind, simulated))),
                 "share": {basis: joules / total for basis, joules in of.items()} if of and total > 0 else None,
             }
         )

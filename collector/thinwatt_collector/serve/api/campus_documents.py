@@ -90,8 +90,9 @@ class Estimate(BaseModel):
 
 
 class Agents(BaseModel):
-    """Agents that the ledger knows."""
+    """Agents that the ledger knows, real or made up."""
 
+    simulated: bool = Field(description="made up by a demonstration")
     known: Count = Field(
         description="agents that were ever heard [1]; for the role public those of hosts, and of endpoints those of "
         "classes of which five are known, which move five at a time or with the day"
@@ -109,6 +110,8 @@ class FleetClass(BaseModel):
     simulated: bool = Field(description="made up by a demonstration")
     devices: int | None = Field(description="devices heard lately [1]; null where it is withheld")
     watts: float | None = Field(description="power now [W]; null where it is withheld")
+    watts_low: float | None = Field(description="low end of its 95 % interval [W]")
+    watts_high: float | None = Field(description="high end [W]")
     share: dict[Basis, float] | None = Field(
         description="of the energy booked since the ledger began, the part of each basis [1]; null where it is withheld"
     )
@@ -133,7 +136,7 @@ class Fleet(BaseModel):
         json_schema_extra={"format": "date-time"},
     )
     trouble: str | None = Field(description="why nothing is booked now; null: all is well")
-    agents: Agents | None = Field(description="null where the ledger can't be read now")
+    agents: list[Agents] | None = Field(description="null where the ledger can't be read now")
     since: str | None = Field(
         description="the oldest energy of the ledger; null where there is none, or it can't be read now",
         json_schema_extra={"format": "date-time"},

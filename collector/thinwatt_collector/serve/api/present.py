@@ -17,6 +17,8 @@ from thinwatt_collector.serve.api.privacy import NOBODYS, K, Role
 from thinwatt_collector.serve.api.told import connected
 
 SECOND: Final = 1_000_000_000
+NOTHING_NOW: Final = dict.fromkeys(("devices", "watts", "watts_low", "watts_high", "share"))
+"""Of a class of which nothing is shown now."""
 AWAY: Final = timedelta(days=7).total_seconds()
 """After so long an endpoint that speaks for itself is silent: before, it may be off [s]."""
 
@@ -74,8 +76,8 @@ def _by_class(census: Census) -> dict[tuple[str, bool], list[Known]]:
     return found
 
 
-def agents(silence: Silence, role: Role) -> dict[str, int]:
-    """Return how many agents are known, and how many of them are silent.
+def agents(silence: Silence, role: Role) -> list[dict[str, Any]]:
+    """Return how many agents are known, and how many of them are silent: the real ones, then those made up, if any.
 
     The role public does not learn whether an endpoint is on that speaks for itself, or a gateway of a few. Its census
     is that of :func:`everybodys`.
@@ -83,13 +85,14 @@ def agents(silence: Silence, role: Role) -> dict[str, int]:
     of: dict[str, list[Known]] = {name: [] for name in silence.census.heard}
     for device in silence.census.devices:
         of.setdefault(device.agent, []).append(device)
-    found = 0
+    found: dict[bool, Counter[str]] = {}
     for name, devices in of.items():
         endpoints = [d for d in devices if d.kind not in NOBODYS]
         itself = any(d.alone for d in endpoints)
-        if privacy.sees_all(role) or not endpoints or (len(endpoints) >= K and not itself):
-            found += silence.of(name, may_be_off=itself)
-    return {"known": len(of), "silent": found}
+        told = privacy.sees_all(role) or not endpoints or (len(endpoints) >= K and not itself)
+        counted = found.setdefault(any(d.simulated for d in devices), Counter())
+        counted += Counter(known=1, silent=int(told and silence.of(name, may_be_off=itself)))
+    return [{"simulated": kind, "known": of["known"], "silent": of["silent"]} for kind, of in sorted(found.items())]
 
 
 def classes(
@@ -113,8 +116,7 @@ def classes(
     rows = {(row["class"], row["simulated"]): dict(row) for row in shown}
     for kind in CLASSES:
         if expected[kind]:
-            nothing = {"class": kind, "simulated": who.simulated, "devices": None, "watts": None, "share": None}
-            rows.setdefault((kind, who.simulated), nothing)
+            rows.setdefault((kind, who.simulated), {"class": kind, "simulated": who.simulated, **NOTHING_NOW})
     for (kind, simulated), row in rows.items():
         ours = standing.inventory is not None and simulated == who.simulated
         if ours:

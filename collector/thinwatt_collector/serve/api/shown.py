@@ -12,6 +12,7 @@ from thinwatt_collector.serve.exposition import Family
 LABEL: Final = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*")')
 NOW: Final = {
     "thinwatt_power_watts": ("class", "simulated"),
+    "thinwatt_power_uncertainty_watts": ("class", "simulated"),
     "thinwatt_devices": ("class", "simulated"),
     "thinwatt_energy_joules_total": ("class", "basis", "simulated"),
 }

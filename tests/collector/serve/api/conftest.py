@@ -125,6 +125,7 @@ def families() -> list[Family]:
     pc = {"class": "desktop", "simulated": "false"}
     return [
         of("thinwatt_power_watts", [(host, 400.0)]),
+        of("thinwatt_power_uncertainty_watts", [(host, 10.0)]),
         of("thinwatt_devices", [(host, 2.0), (pc, 6.0)]),
         of(
             "thinwatt_energy_joules_total",

@@ -54,12 +54,21 @@ def test_an_endpoint_may_be_off_and_whether_it_is_not_for_everybody(
     heard: dict[str, float], technical: int, public: int
 ) -> None:
     found = silence(heard, HOST, PC, *SEATS, *FEW)
-    assert agents(found, "technical") == {"known": 4, "silent": technical}
-    assert agents(found, "public") == {"known": 4, "silent": public}
+    assert agents(found, "technical") == [{"simulated": False, "known": 4, "silent": technical}]
+    assert agents(found, "public") == [{"simulated": False, "known": 4, "silent": public}]
+
+
+def test_made_up_agents_are_counted_apart() -> None:
+    there = silence({"srv": 10, "sim": 9999, "gw": 10}, HOST, known("sim", "host", simulated=True))
+    assert agents(there, "public") == [
+        {"simulated": False, "known": 2, "silent": 0},
+        {"simulated": True, "known": 1, "silent": 1},
+    ]
+    assert agents(silence({}), "public") == []
 
 
 def test_an_agent_without_a_device_is_known_too() -> None:
-    assert agents(silence({"gw": 10}), "public") == {"known": 1, "silent": 0}
+    assert agents(silence({"gw": 10}), "public") == [{"simulated": False, "known": 1, "silent": 0}]
 
 
 @settings(max_examples=200)
@@ -76,7 +85,7 @@ def test_a_number_of_endpoints_with_an_agent_is_five_at_least_and_moves_by_five_
         census = Census(list(there.values()), dict.fromkeys(there, NOW * 10**9))
         shown = everybodys(shown, census, anew)
         endpoints = {d.name for d in shown.devices if d.kind != "host"}
-        told = agents(Silence(shown, NOW, STALE), "public")["known"]
+        told = sum(row["known"] for row in agents(Silence(shown, NOW, STALE), "public"))
         assert told == len(shown.devices)
         assert {d.name for d in shown.devices if d.kind == "host"} == {n for n, d in there.items() if d.kind == "host"}
         assert len(endpoints) == 0 or len(endpoints) >= K

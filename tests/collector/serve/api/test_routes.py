@@ -183,6 +183,8 @@ def test_the_fleet_now_is_what_the_metrics_show(api: Api) -> None:
         "simulated": False,
         "devices": 2,
         "watts": 400.0,
+        "watts_low": pytest.approx(400.0 - 1.96 * 10.0, abs=1e-3),
+        "watts_high": pytest.approx(400.0 + 1.96 * 10.0, abs=1e-3),
         "share": {"measured": 0.75, "modelled": 0.25},
         "with_agent": 0,
     }
@@ -191,6 +193,8 @@ def test_the_fleet_now_is_what_the_metrics_show(api: Api) -> None:
         "simulated": False,
         "devices": 6,
         "watts": None,
+        "watts_low": None,
+        "watts_high": None,
         "share": None,
         "with_agent": 6,
     }
@@ -201,7 +205,7 @@ def test_everybody_sees_no_single_pc_come_to_the_ledger(small: Campus, api: Api)
 
     def told(**headers: str) -> tuple[int, int | None]:
         found = get(api, "/api/v1/fleet", **headers)
-        return found["agents"]["known"], found["classes"][0]["with_agent"]
+        return found["agents"][0]["known"], found["classes"][0]["with_agent"]
 
     assert told() == told(**api.technical) == (8, 6)
     seen = []

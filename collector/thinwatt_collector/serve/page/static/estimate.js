@@ -35,16 +35,11 @@ function unheard(name, connected, days, begin, end) {
   return hours ? missing / hours : 0;
 }
 
-// Energy, carbon and euros of machines without an agent between two local times, with their interval; null: no estimate.
-export function untold(estimate, days, begin, end) {
-  if (!estimate || !(estimate.energy.kwh > 0) || end <= begin) return null;
-  const all = groups(estimate);
-  const connected = new Map();
-  for (const of of all) connected.set(of.class, (connected.get(of.class) ?? 0) + of.with_agent);
-  const late = new Map([...connected].map(([name, n]) => [name, unheard(name, n, days, begin, end)]));
+// A year's energy, carbon and euros of machines without an agent, and of a part of those that have one now.
+function yearly(estimate, partOf) {
   const sums = { kwh: 0, below: 0, above: 0, allBelow: 0, allAbove: 0 };
-  for (const of of all) {
-    const share = of.devices ? (of.devices - of.with_agent + of.with_agent * late.get(of.class)) / of.devices : 0;
+  for (const of of groups(estimate)) {
+    const share = of.devices ? (of.devices - of.with_agent + of.with_agent * partOf(of.class)) / of.devices : 0;
     const [below, above] = [of.kwh - of.kwh_low, of.kwh_high - of.kwh];
     sums.kwh += share * of.kwh;
     sums.below += share * below;
@@ -56,16 +51,26 @@ export function untold(estimate, days, begin, end) {
   const { energy, carbon, price } = estimate;
   const below = sums.allBelow > 0 ? (sums.below / sums.allBelow) * (energy.kwh - energy.kwh_low) : 0;
   const above = sums.allAbove > 0 ? (sums.above / sums.allAbove) * (energy.kwh_high - energy.kwh) : 0;
-  const part = (end - begin) / HOUR / YEAR;
   const like = (of, name) => {
     if (!of) return { [name]: null, [`${name}_low`]: null, [`${name}_high`]: null };
     const wide = (side, ends) => (ends > 0 ? side / ends : 0);
     const middle = (of[name] * sums.kwh) / energy.kwh / (of.share_priced || 1);
     const low = middle - (of[name] - of[`${name}_low`]) * wide(below, energy.kwh - energy.kwh_low);
     const high = middle + (of[`${name}_high`] - of[name]) * wide(above, energy.kwh_high - energy.kwh);
-    return { [name]: middle * part, [`${name}_low`]: Math.max(low, 0) * part, [`${name}_high`]: high * part };
+    return { [name]: middle, [`${name}_low`]: Math.max(low, 0), [`${name}_high`]: high };
   };
   return { ...like(energy, "kwh"), ...like(carbon, "kgco2e"), ...like(price?.share_priced > 0 ? price : null, "eur") };
+}
+
+const times = (amounts, part) => Object.fromEntries(Object.entries(amounts).map(([name, x]) => [name, x === null ? null : x * part]));
+
+// Energy, carbon and euros of machines without an agent between two local times, with their interval; null: no estimate.
+export function untold(estimate, days, begin, end) {
+  if (!estimate || !(estimate.energy.kwh > 0) || end <= begin) return null;
+  const connected = new Map();
+  for (const of of groups(estimate)) connected.set(of.class, (connected.get(of.class) ?? 0) + of.with_agent);
+  const late = new Map([...connected].map(([name, n]) => [name, unheard(name, n, days, begin, end)]));
+  return times(yearly(estimate, (name) => late.get(name)), (end - begin) / HOUR / YEAR);
 }
 
 // What agents told and what is assumed of the others, added up: low with low and high with high, which is rather wide.
@@ -80,12 +85,15 @@ export function added(told, rest) {
   return Object.fromEntries(names.map((name) => [name, sum(name)]));
 }
 
-// Mean power of machines without an agent, by class [W].
+// Mean power of machines without an agent [W]: of all with its interval, and by class; null: no estimate.
 export function power(estimate) {
-  const found = new Map();
+  if (!estimate || !(estimate.energy.kwh > 0)) return null;
+  const { kwh, kwh_low: low, kwh_high: high } = yearly(estimate, () => 0);
+  const all = times({ watts: kwh, watts_low: low, watts_high: high }, 1000 / YEAR);
+  const byClass = new Map();
   for (const of of groups(estimate)) {
     const watts = of.devices ? (of.kwh * (of.devices - of.with_agent) * 1000) / of.devices / YEAR : 0;
-    if (watts > 0) found.set(of.class, (found.get(of.class) ?? 0) + watts);
+    if (watts > 0) byClass.set(of.class, (byClass.get(of.class) ?? 0) + watts);
   }
-  return found;
+  return { ...all, byClass };
 }

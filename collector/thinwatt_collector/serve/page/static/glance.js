@@ -31,25 +31,25 @@ function heard(estimate) {
   return parts.join(" ");
 }
 
+// How many agents are known, and how many of them are silent.
+export const agents = (list) => t("agents", { n: sum(list, "known"), silent: number(sum(list, "silent")) });
+
 export function power(fleet, mine, estimate) {
   const classes = mine(fleet.classes).filter((row) => row.watts !== null && row.watts !== undefined);
-  const rest = estimate ? assumed(estimate) : new Map();
-  const without = [...rest.values()].reduce((a, b) => a + b, 0);
+  const rest = assumed(estimate);
+  const without = rest?.watts > 0 ? [rest] : [];
   const told = classes.length > 0;
-  const name = told || !rest.size ? t("power") : t("power.mean");
-  const parts = [element("p", { class: "name" }, name)];
-  if (told || rest.size) {
-    parts.push(big(sum(classes, "watts") + without, "W", { id: "power-now" }));
-    if (!told) {
-      const { energy } = estimate;
-      parts.push(interval((energy.kwh_low / 8760) * 1000, (energy.kwh_high / 8760) * 1000, "W"));
-    }
+  const parts = [element("p", { class: "name" }, t(told || !without.length ? "power" : "power.mean"))];
+  if (told || without.length) {
+    const summed = [...classes, ...without];
+    parts.push(big(sum(summed, "watts"), "W", { id: "power-now" }));
+    parts.push(interval(total(summed, "watts_low"), total(summed, "watts_high"), "W"));
     const lines = classes.map((row) => [named("class", row.class), figure(row.watts, "W")]);
-    if (told && without > 0) lines.push([t("power.rest"), figure(without, "W")]);
-    if (!told) lines.push(...[...rest].map(([kind, watts]) => [named("class", kind), figure(watts, "W")]));
+    if (told && without.length) lines.push([t("power.rest"), figure(rest.watts, "W")]);
+    if (!told) lines.push(...[...rest.byClass].map(([kind, watts]) => [named("class", kind), figure(watts, "W")]));
     parts.push(pairs(lines));
   } else parts.push(element("p", { class: "dim" }, t("unknown")), element("p", { class: "muted" }, t("power.none")));
-  if (fleet.agents) parts.push(element("p", {}, t("agents", { n: fleet.agents.known, silent: number(fleet.agents.silent) })));
+  if (fleet.agents) parts.push(element("p", {}, agents(mine(fleet.agents))));
   fill("power", ...parts, how("power", [t("power.how"), estimate ? t("power.how.rest") : ""].join(" ")));
 }
 

@@ -5,7 +5,7 @@ import { ApiError, ask, rows, setToken, token } from "/page/api.js";
 import { changes } from "/page/changes.js";
 import { stacked, week } from "/page/charts.js";
 import { untold } from "/page/estimate.js";
-import { certain, power, sum, tiles } from "/page/glance.js";
+import { agents, certain, power, sum, tiles } from "/page/glance.js";
 import { element, fill, how, table } from "/page/parts.js";
 import { places } from "/page/places.js";
 import { pools } from "/page/pools.js";
@@ -46,9 +46,9 @@ function health(found, fleet, listed) {
     return [named("class", name), covered + gap > 0 ? percent(covered / (covered + gap), 1) : t("unknown"), `${number(gap / 3600)}\u202fh`];
   });
   const parts = [];
-  if (fleet.agents) parts.push(element("p", {}, t("agents", { n: fleet.agents.known, silent: number(fleet.agents.silent) })));
+  if (fleet.agents) parts.push(element("p", {}, agents(mine(fleet.agents))));
   if (listed) {
-    const rowsOf = listed.agents.map((a) => [a.agent, moment(a.last_seen, { dateStyle: "short", timeStyle: "short" }, zone), a.version ?? t("unknown")]);
+    const rowsOf = listed.agents.filter((a) => String(a.simulated ?? false) === simulated).map((a) => [a.agent, moment(a.last_seen, { dateStyle: "short", timeStyle: "short" }, zone), a.version ?? t("unknown")]);
     parts.push(element("details", { class: "how", "data-key": "agents" }, element("summary", {}, t("agents.list")), table(t("agents.list"), [t("agent"), t("agent.seen"), t("agent.version")], rowsOf)));
   }
   parts.push(lines.length ? table(t("health.title"), [t("class"), t("coverage"), t("gap")], lines) : element("p", { class: "muted" }, t("nothing")));
