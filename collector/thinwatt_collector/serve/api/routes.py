@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -204,6 +204,17 @@ def _of_desktops(routes: APIRouter, ends: Endpoints) -> None:
         return await ends.pools(request, replace(asked, boundary=boundary), limit, cursor)
 
 
+LIMITS: Final = {
+    "ge": "at least",
+    "gt": "more than",
+    "le": "at most",
+    "lt": "less than",
+    "expected": "one of",
+    "max_length": "a text of a length of at most",
+}
+"""What pydantic calls a limit, in words."""
+
+
 def _errors(app: FastAPI) -> None:
     async def problem(_: Request, error: Exception) -> Response:
         if not isinstance(error, ProblemError):
@@ -215,8 +226,8 @@ def _errors(app: FastAPI) -> None:
             raise error
         first = error.errors()[0]
         name = str(first["loc"][1]) if len(first["loc"]) > 1 else "query"
-        limits = ", ".join(f"{key}: {limit}" for key, limit in first.get("ctx", {}).items() if key != "error")
-        remedy = f"it must meet {limits}" if limits else "see the OpenAPI document"
+        limits = [f"{LIMITS[key]} {limit}" for key, limit in first.get("ctx", {}).items() if key in LIMITS]
+        remedy = f"give {' and '.join(limits)}" if limits else "see the OpenAPI document"
         return wrong(name, str(first["msg"]), remedy).response()
 
     async def http(_: Request, error: Exception) -> Response:

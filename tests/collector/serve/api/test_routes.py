@@ -274,7 +274,7 @@ def test_a_collector_may_refuse_whoever_has_no_token(small: Campus, tmp_path: Pa
         ("simulated=yes", "simulated", "true"),
         ("view=later", "view", "booked"),
         ("clas=host", "clas", "class"),
-        ("limit=0", "limit", "ge"),
+        ("limit=0", "limit", "give at least 1"),
         ("grain=day&grain=hour", "grain", "once"),
     ],
 )

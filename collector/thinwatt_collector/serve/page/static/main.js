@@ -4,6 +4,7 @@ import { advice } from "/page/advice.js";
 import { ApiError, ask, rows, setToken, token } from "/page/api.js";
 import { changes } from "/page/changes.js";
 import { stacked, week } from "/page/charts.js";
+import { cycle } from "/page/cycle.js";
 import { untold } from "/page/estimate.js";
 import { agents, certain, power, sum, tiles } from "/page/glance.js";
 import { element, fill, how, table } from "/page/parts.js";
@@ -150,6 +151,10 @@ async function show() {
   const carried = told && me.role === "technical" && knows("pools") && now > thisMonth.begin;
   const ofMonth = { begin: written(thisMonth.begin), end: written(now), grain: "month", zone, boundary: "room" };
   await pools(carried ? (path) => rows(path, ofMonth) : null, mine);
+  // Of the inventory's machines this year: a first day of January has no day behind it yet.
+  const year = { begin: written(thisYear.begin).slice(0, 10), end: written(now).slice(0, 10) };
+  const cycles = told && estimate && knows("indicators") && knows("making") && year.end > year.begin;
+  await cycle(...(cycles ? await Promise.all([ask("indicators", year), ask("making", { ...year, by: "class" })]) : [null, null]));
   await changes(knows("events"), zone);
   document.getElementById("foot").textContent = t("foot", { version: known.info.version });
   document.getElementById("updated").textContent = t("updated", { time: moment(new Date().toISOString(), { dateStyle: "long", timeStyle: "short" }, zone), zone });

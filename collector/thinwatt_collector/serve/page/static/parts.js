@@ -29,6 +29,14 @@ export function interval(low, high, unit) {
   return element("p", { class: "muted" }, t("interval", { low: figure(low, unit), high: figure(high, unit) }));
 }
 
+// Both ends of an interval; where they have one unit it stands once.
+export function between(row, name, unit) {
+  if (row[name] === null) return "–";
+  const [low, high] = ["low", "high"].map((end) => figure(row[`${name}_${end}`], unit));
+  const [at, past] = [low, high].map((text) => text.lastIndexOf("\u202f"));
+  return `${low.slice(at) === high.slice(past) ? low.slice(0, at) : low} – ${high}`;
+}
+
 // A figure in large; its unit is smaller, and may stand below where there is no room.
 export function big(x, unit, attributes = {}) {
   const text = figure(x, unit);

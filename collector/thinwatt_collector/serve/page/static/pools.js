@@ -2,7 +2,7 @@
 // What no pool carries is a line of its own; parts by different policies are never added, so each policy has its table.
 
 import { sum } from "/page/glance.js";
-import { element, fill, how, pairs, table } from "/page/parts.js";
+import { between, element, fill, how, pairs, table } from "/page/parts.js";
 import { figure, percent, t } from "/page/words.js";
 
 const OTHER = "other";
@@ -13,14 +13,6 @@ const PARTS = [
   ["overhead", (row) => row.part === "overhead"],
   ["unattributed", (row) => row.part === "unattributed"],
 ];
-
-// Both ends of an interval; where they have one unit it stands once.
-function between(row, name, unit) {
-  if (row[name] === null) return "–";
-  const [low, high] = ["low", "high"].map((end) => figure(row[`${name}_${end}`], unit));
-  const [at, past] = [low, high].map((text) => text.lastIndexOf("\u202f"));
-  return `${low.slice(at) === high.slice(past) ? low.slice(0, at) : low} – ${high}`;
-}
 
 const shown = (x, unit) => (x === null ? "–" : figure(x, unit));
 
