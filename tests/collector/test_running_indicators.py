@@ -120,6 +120,10 @@ def test_e9_a_pool_of_desktops_for_an_hour_with_somebody_at_one(tmp_path: Path) 
     assert pool["gco2e"] == pytest.approx(4.57016, rel=1e-6)
     assert pool["gco2e"] == pytest.approx((8408.64 + 16270.225873) / 5400.0, rel=1e-9)
     assert pool["gco2e_low"] < pool["gco2e"] < pool["gco2e_high"]
+    # Use and making err apart from each other: the widths of their intervals make that of both as two sides a diagonal.
+    use, making, both = (pool[f"{n}_high"] - pool[f"{n}_low"] for n in ("use_kgco2e", "making_kgco2e", "gco2e"))
+    assert min(use, making) > 0.1
+    assert both == pytest.approx(1000 * (use**2 + making**2) ** 0.5 / 5400.0, rel=1e-9)
     assert {name: score[name] for name in pool if name != "pool"} == {n: pool[n] for n in pool if n != "pool"}
     assert public["sci"]["active_hour"]["gco2e"] is None
     assert "technical" in public["sci"]["active_hour"]["reason"]["fr"]

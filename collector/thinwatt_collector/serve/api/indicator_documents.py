@@ -38,7 +38,11 @@ class Score(BaseModel):
     gco2e_high: Each
     served: Served
     use_kgco2e: float | None = Field(description="E · I: of using electricity [kgCO2e]", ge=0)
+    use_kgco2e_low: float | None = Field(description="lower end of its 95 % interval [kgCO2e]", ge=0)
+    use_kgco2e_high: float | None = Field(description="upper end of it [kgCO2e]", ge=0)
     making_kgco2e: float | None = Field(description="M: the amortised making that is reserved for it [kgCO2e]", ge=0)
+    making_kgco2e_low: float | None = Field(description="lower end of its 95 % interval [kgCO2e]", ge=0)
+    making_kgco2e_high: float | None = Field(description="upper end of it [kgCO2e]", ge=0)
     reason: Caution | None = Field(description="why there is no figure; null where there is one")
 
 

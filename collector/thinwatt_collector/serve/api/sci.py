@@ -111,13 +111,13 @@ def score(energy: Figure, use: Figure, making: Figure, served: float) -> Figure:
 
 def none_since(key: str, **fields: object) -> dict[str, Any]:
     """Return no figure, and why."""
-    nothing = dict.fromkeys(("gco2e", "gco2e_low", "gco2e_high", "served", "use_kgco2e", "making_kgco2e"))
-    return {**nothing, "reason": said(key, **fields)}
+    figures = (f"{name}{end}" for name in ("gco2e", "use_kgco2e", "making_kgco2e") for end in ("", "_low", "_high"))
+    return {**dict.fromkeys(("served", *figures)), "reason": said(key, **fields)}
 
 
 def scored(each: Figure, use: Figure, making: Figure, served: float) -> dict[str, Any]:
     """Return a score as a document."""
-    masses = {"use_kgco2e": use.value / KG, "making_kgco2e": making.value / KG}
+    masses = use.told("use_kgco2e", KG) | making.told("making_kgco2e", KG)
     return {**each.told("gco2e", 1.0), "served": served, **masses, "reason": None}
 
 
