@@ -155,6 +155,7 @@ def _ledger(value: Any, folder: Path) -> str:
     if kind in address.SCHEMES:
         return address.text_of(address.address_of(where, folder))
     if kind != "duckdb" or not colon or not rest:
+        address.without_password(where)
         raise ValueError(f"{shown(value)} is no ledger: write 'duckdb:ledger.duckdb', or {address.EXAMPLE!r}")
     if ":" in Path(rest).name:
         raise ValueError(

@@ -16,6 +16,12 @@ EXAMPLE: Final = "postgresql://thinwatt@localhost/thinwatt?password_file=ledger.
 MISSING: Final = "a ledger on PostgreSQL needs psycopg: pip install 'thinwatt[collector,postgres]'"
 SCHEMES: Final = ("postgresql", "postgres")
 SCHEMA: Final = "thinwatt"
+SECRETS: Final = {"password", "sslpassword"}
+STANDS: Final = (
+    "a password stands in the configuration, which many may read: write it into a file that only the collector reads "
+    "(chmod 600) and name that: ?password_file=/etc/thinwatt/ledger.password; an @ that is part of something else is "
+    "%40, and the key of a client's certificate is kept without a password"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ def address_of(where: str, folder: Path = Path()) -> Address:
     >>> address_of("postgresql://tw@db.example.fr:5433/energy?schema=campus&sslmode=verify-full").server
     'postgresql://tw@db.example.fr:5433/energy?sslmode=verify-full'
     """
+    without_password(where)
     parts = urlsplit(where)
     if parts.scheme not in SCHEMES or not where.startswith(f"{parts.scheme}://"):
         raise ValueError(f"{where!r} is no ledger: write 'duckdb:ledger.duckdb' or {EXAMPLE!r}")
@@ -56,11 +63,8 @@ def address_of(where: str, folder: Path = Path()) -> Address:
     given = dict(query)
     if len(given) < len(query):
         raise ValueError("a parameter stands twice behind the '?' of the ledger: leave one")
-    if ":" in parts.netloc.rpartition("@")[0] or "password" in given:
-        raise ValueError(
-            "a password stands in the configuration, which many may read: write it into a file that only the "
-            "collector reads (chmod 600) and name that: ?password_file=/etc/thinwatt/ledger.password"
-        )
+    if ":" in parts.netloc.rpartition("@")[0] or given.keys() & SECRETS:
+        raise ValueError(STANDS)
     schema = given.pop("schema", SCHEMA)
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", schema):
         raise ValueError(f"schema={schema!r} is no plain name: write small letters, digits and _")
@@ -70,6 +74,19 @@ def address_of(where: str, folder: Path = Path()) -> Address:
     place = f"{parts.scheme}://{parts.netloc}{parts.path}"  # urlunsplit drops the slashes before no host
     server = f"{place}?{urlencode(given, quote_via=quote)}" if given else place
     return Address(server, schema, folder / password if password else None)
+
+
+def without_password(where: str) -> None:
+    """Raise where something like USER:PASSWORD@ stands in a text, whatever else is wrong with it: errors show texts.
+
+    Signs like / and # end a name in an address and are meant as a part of passwords all the same.
+
+    Raises:
+        ValueError: a password stands in it.
+    """
+    before, at, _ = where.partition("://")[2].partition("@")
+    if (at and ":" in before) or any(f"{name}=" in where for name in SECRETS):
+        raise ValueError(STANDS)
 
 
 def text_of(address: Address) -> str:

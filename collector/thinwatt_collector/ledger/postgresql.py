@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from thinwatt_collector.ledger import LedgerError
+from thinwatt_collector.ledger import LedgerError, remedies
 from thinwatt_collector.ledger.address import MISSING, Address
 from thinwatt_collector.ledger.binary_copy import encoded, type_of
 from thinwatt_collector.ledger.migrating import migrate
@@ -104,6 +104,7 @@ class PostgreSQLSession:
         self.connection = connection
         self._errors = (psycopg.Error, OSError)
         self._conflict = psycopg.IntegrityError
+        self._schema, self._role = schema, connection.info.user
         self._lock = (
             f"SELECT pg_advisory_xact_lock(({LOCK}::bigint << 32) + oid::bigint) FROM pg_namespace "
             f"WHERE nspname = '{schema}'"
@@ -123,7 +124,7 @@ class PostgreSQLSession:
         except self._conflict as error:
             raise ConflictError(line_of(error)) from error
         except self._errors as error:
-            raise EngineError(line_of(error)) from error
+            raise self._told(error) from error
 
     def register(self, name: str, columns: Columns) -> None:
         types = [f'"{column}" {type_of(values)}' for column, values in columns.items()]
@@ -141,7 +142,12 @@ class PostgreSQLSession:
             with self.connection.cursor().copy(f"COPY pg_temp.{name} FROM STDIN (FORMAT BINARY)".encode()) as copy:
                 copy.write(encoded(columns))
         except self._errors as error:
-            raise EngineError(line_of(error)) from error
+            raise self._told(error) from error
+
+    def _told(self, error: Exception) -> EngineError:
+        """Return what the server said, and what to do about it."""
+        state = getattr(error, "sqlstate", None)
+        return EngineError(remedies.of_statement(str(error) or repr(error), state, self._schema, self._role))
 
     def unregister(self, name: str) -> None:
         """Leave it: the transaction's end empties it."""
@@ -263,11 +269,13 @@ class PostgreSQLLedger(Tables):
             from psycopg.conninfo import conninfo_to_dict
         except ImportError as error:
             raise LedgerError(f"{MISSING} ({line_of(error)})") from error
+        told: dict[str, Any] = {}
         try:
-            told: dict[str, Any] = REACHED | conninfo_to_dict(self.address.server) | self._password()
-            return psycopg.connect(**told, autocommit=True, prepare_threshold=None)
+            told = REACHED | conninfo_to_dict(self.address.server)
+            return psycopg.connect(**(told | self._password()), autocommit=True, prepare_threshold=None)
         except (psycopg.Error, OSError, UnicodeError) as error:
-            raise EngineError(line_of(error)) from error
+            file = self.address.password_file
+            raise EngineError(remedies.of_connection(str(error), told, str(file or ""))) from error
 
     def _password(self) -> dict[str, str]:
         """Return the password, read each time: it may have been changed."""

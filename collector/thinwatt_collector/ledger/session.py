@@ -82,4 +82,4 @@ def given(session: Session, relations: Relations) -> Iterator[None]:
 
 def line_of(error: Exception) -> str:
     """Return the first line of what an engine says."""
-    return str(error).splitlines()[0][:300] if str(error) else repr(error)
+    return str(error).splitlines()[0][:1000] if str(error) else repr(error)

@@ -89,6 +89,64 @@ def test_what_libpq_says_of_an_address_is_told(postgresql: Server, more: str, sa
     assert "\n" not in str(caught.value)
 
 
+REMEDIES = {
+    "a server that is not there": ("tcp", {":{port}/": ":1/"}, "pg_isready --host=127.0.0.1 --port=1"),
+    "a socket that is not there": ("", {"port={port}": "port=1"}, "pg_isready"),
+    "a database that is not there": ("", {"/postgres?": "/energy?"}, "CREATE DATABASE energy OWNER thinwatt"),
+    "a role that is not there": ("", {"thinwatt@": "nobody_here@"}, "CREATE ROLE nobody_here LOGIN"),
+    "a wrong password": ("tcp", {"{password}": "{wrong}"}, "write the password of the role thinwatt into {wrong}"),
+    "no password": ("tcp", {"password_file={password}": "passfile=/dev/null"}, "password_file=ledger.password"),
+    "no encryption": ("tcp", {"?": "?sslmode=require&"}, "ssl = on in postgresql.conf"),
+}
+
+
+@pytest.mark.parametrize("case", REMEDIES)
+def test_what_keeps_it_from_its_server_is_said_with_what_to_do(postgresql: Server, tmp_path: Path, case: str) -> None:
+    way, changes, remedy = REMEDIES[case]
+    wrong = tmp_path / "wrong"
+    wrong.write_text("guessed-by-somebody\n")
+    known = {"port": postgresql.port, "password": postgresql.password_file, "wrong": wrong}
+    url = postgresql.url(tcp=way == "tcp")
+    for old, new in changes.items():
+        assert old.format(**known) in url, url
+        url = url.replace(old.format(**known), new.format(**known))
+    with pytest.raises(LedgerError) as caught:
+        open_ledger(url, 0)
+    assert remedy.format(**known) in str(caught.value)
+    assert "guessed" not in str(caught.value)
+
+
+def test_a_role_without_a_schema_and_one_that_only_reads_are_told_what_they_lack(postgresql: Server) -> None:
+    with psycopg.connect(postgresql.url().partition("?")[0] + f"?host={postgresql.folder}&port={postgresql.port}") as c:
+        c.execute("CREATE ROLE newcomer LOGIN")
+        c.execute("CREATE ROLE reader LOGIN SUPERUSER")
+        c.execute("ALTER ROLE reader SET default_transaction_read_only = on")
+    for role, remedy in (
+        ("newcomer", "CREATE SCHEMA {schema} AUTHORIZATION newcomer"),
+        ("reader", "the role or the database is read-only"),
+    ):
+        url = postgresql.url().replace("thinwatt@", f"{role}@")
+        with pytest.raises(LedgerError) as caught:
+            open_ledger(url, 0)
+        assert remedy.format(schema=address_of(url).schema) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "postgresql://tw:s3cret@db/energy",
+        "postgresql://tw:s3/cret@db/energy",
+        "postgresql://tw:s3#cret@db:port/energy",
+        "postgresql://db/energy?sslpassword=s3cret",
+        "mysql://tw:s3cret@db/energy",
+    ],
+)
+def test_no_error_shows_a_password_whatever_else_is_wrong(where: str) -> None:
+    with pytest.raises(ValueError, match="chmod 600") as caught:
+        address_of(where)
+    assert "cret" not in str(caught.value)
+
+
 def test_a_database_that_can_not_hold_every_name_is_refused(postgresql: Server) -> None:
     with psycopg.connect(host=str(postgresql.folder), port=postgresql.port, user="thinwatt", dbname="postgres") as c:
         c.autocommit = True
